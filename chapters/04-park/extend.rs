@@ -1,0 +1,117 @@
+// What chapter 4 asks beyond its layer.
+
+use std::marker::PhantomData;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Condvar, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::schedules::model;
+
+/// A parker without `thread::park`: a flag in a mutex, and a condition variable to wait for it.
+#[derive(Clone, Debug, Default)]
+pub struct CondvarParker {
+    signal: Arc<Signal>,
+}
+
+/// What the sleeper and its wakers share.
+#[derive(Debug, Default)]
+struct Signal {
+    /// Whether a wake has come that no sleep has used up.
+    woken: Mutex<bool>,
+    /// Notified when `woken` becomes true.
+    changed: Condvar,
+}
+
+impl CondvarParker {
+    /// A waker that ends this parker's sleep.
+    pub fn waker(&self) -> Waker {
+        self.signal.clone().into()
+    }
+
+    /// Sleeps until the waker is woken, and uses that wake up.
+    pub fn park(&self) {
+        // ANCHOR: todo_4_4 wait on the condition variable until `woken` is true, then make it false
+        let woken = self.signal.woken.lock().unwrap();
+        let mut woken = self.signal.changed.wait_while(woken, |woken| !*woken).unwrap();
+        *woken = false;
+        // ANCHOR_END: todo_4_4
+    }
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        // ANCHOR: todo_4_5 make `woken` true and notify the sleeper
+        *self.woken.lock().unwrap() = true;
+        self.changed.notify_one();
+        // ANCHOR_END: todo_4_5
+    }
+}
+
+/// Runs `future` on this thread until it is ready or `limit` has passed; `None` if it was too slow.
+pub fn block_on_for<F: Future>(future: F, limit: Duration) -> Option<F::Output> {
+    let deadline = Instant::now() + limit;
+    let signal = Arc::new(Signal::default());
+    let waker = signal.clone().into();
+    let mut cx = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    // ANCHOR: todo_4_6 poll, and wait on `signal.changed` until the deadline at most
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return Some(output);
+        }
+        let mut woken = signal.woken.lock().unwrap();
+        while !*woken {
+            let left = deadline.checked_duration_since(Instant::now())?;
+            woken = signal.changed.wait_timeout(woken, left).unwrap().0;
+        }
+        *woken = false;
+    }
+    // ANCHOR_END: todo_4_6
+}
+
+/// A `block_on` for one wake, to be repaired. It is written with the model's atomics and `park`, so
+/// that the checks can play every order of its steps against a waker's. Somebody put the flag's
+/// reset in a place that looked tidy.
+#[derive(Debug)]
+pub struct Bell {
+    /// Set by `ring`.
+    rung: model::AtomicBool,
+    /// Whom to wake.
+    sleeper: model::thread::Thread,
+}
+
+impl Bell {
+    /// A bell for this thread.
+    #[expect(clippy::new_without_default, reason = "it depends on the thread it is made on")]
+    pub fn new() -> Self {
+        Bell { rung: model::AtomicBool::new(false), sleeper: model::thread::current() }
+    }
+
+    /// What a waker does.
+    pub fn ring(&self) {
+        self.rung.store(true, Ordering::Release);
+        self.sleeper.unpark();
+    }
+
+    /// What an executor does between two polls: returns when the bell was rung since the last time.
+    pub fn wait(&self) {
+        // ANCHOR: todo_4_7 what `wait_tidily` below wants to do, so that no order hangs
+        while !self.rung.swap(false, Ordering::Acquire) {
+            model::thread::park();
+        }
+        // ANCHOR_END: todo_4_7
+    }
+
+    /// The version to mend: it clears the flag first, so that no old ring is in the way.
+    pub fn wait_tidily(&self) {
+        self.rung.store(false, Ordering::Release);
+        model::thread::park();
+        while !self.rung.load(Ordering::Acquire) {
+            model::thread::park();
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! # Layer 4 · a `block_on` that sleeps
+//!
+//! **Before.** `ch02_block_on` asks the same question a million times a second. `ch03_waker` could
+//! tell it when to ask, if only it listened.
+//!
+//! **Idea.** On `Pending`, put the thread to sleep; waking is nothing more than ending that sleep.
+//! A flag remembers the wake that comes before the sleep.
+//!
+//! **Invariants.**
+//! 1. *No lost wake:* a wake at any moment after a poll began leads to another poll.
+//! 2. *No busy loop:* every poll but the first uses up a wake.
+//! 3. *Ours alone:* nothing the future does with its thread, parking included, takes a wake away.
+//! 4. *Harmless after the end:* a waker that outlives its `block_on` may be woken at any time.
+//!
+//! **Still wrong.** Whoever wakes us must be a thread, and must find our waker: so far every
+//! future invents its own way to pass it on. The next layer, the hand-off, makes that a protocol.
+//!
+//! **Your turn.** Every `todo!` is a hole to fill, in the order of their numbers.
+
+#![allow(unused, unreachable_pub, unfulfilled_lint_expectations, clippy::all)]
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use under_await::ledger;
+use under_await::ledger::Event;
+
+/// Runs `future` to completion on this thread, which sleeps while the future is pending.
+///
+/// May be called inside a future that another `block_on` is running.
+///
+/// ```
+/// use under_await::ch04_park::block_on;
+///
+/// assert_eq!(block_on(async { 1 + 2 }), 3);
+/// ```
+pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
+    let mut future = pin!(future.into_future());
+    let parker = Parker::take();
+    let mut cx = Context::from_waker(parker.waker());
+    todo!("4.1: poll; on `Pending` park, on `Ready` put the parker back and return")
+}
+
+/// Puts its thread to sleep until its waker is woken.
+#[derive(Debug)]
+pub struct Parker {
+    /// What the sleeper and its wakers share.
+    signal: Arc<Signal>,
+    /// The signal as a waker, made once: every further one would cost an atomic increment.
+    waker: Waker,
+    /// A parker parks the thread that made it, so it is not `Send`.
+    here: PhantomData<*const ()>,
+}
+
+/// The wake that has not been slept on yet.
+#[derive(Debug)]
+struct Signal {
+    /// Set by a wake, used up by `park`. The flag is the truth; parking is only a way to wait.
+    woken: AtomicBool,
+    /// Whose sleep a wake ends.
+    thread: Thread,
+}
+
+impl Parker {
+    /// A parker for the current thread.
+    #[expect(clippy::new_without_default, reason = "it depends on the thread it is made on")]
+    pub fn new() -> Self {
+        let signal = Arc::new(Signal { woken: AtomicBool::new(false), thread: thread::current() });
+        Parker { waker: signal.clone().into(), signal, here: PhantomData }
+    }
+
+    /// The waker that ends this parker's sleep.
+    pub fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// Sleeps until the waker is woken, and uses that wake up. Returns at once if it has been
+    /// woken since the last time; however often that was, it counts as one wake.
+    pub fn park(&self) {
+        // `thread::park` alone would not do: it may return early, and code inside the future may
+        // park as well and swallow our `unpark`. The flag belongs to us alone.
+        todo!("4.2: sleep until the flag is set, and clear it")
+    }
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // Pairs with the `Acquire` in `park`: what was done before the wake is seen by the poll
+        // after it. If the flag was set already, whoever set it ends the sleep.
+        todo!("4.3: set the flag; if it was not set before, end the sleep")
+    }
+}
+
+thread_local! {
+    /// This thread's parker, while no `block_on` uses it. Making one allocates; this one is kept.
+    static CACHED: Cell<Option<Parker>> = const { Cell::new(None) };
+}
+
+impl Parker {
+    /// The cached parker, or a new one: the first time, when nested, and while the thread ends.
+    fn take() -> Self {
+        CACHED.try_with(Cell::take).ok().flatten().unwrap_or_else(Parker::new)
+    }
+
+    /// Keeps the parker for this thread's next `block_on`.
+    fn put_back(self) {
+        // An error means that the thread is ending; then there is no next one.
+        let _ = CACHED.try_with(|cached| cached.set(Some(self)));
+    }
+}
+
+/// What the chapter does not show.
+pub mod extend {
+    // What chapter 4 asks beyond its layer.
+
+    use std::marker::PhantomData;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+    use std::sync::{Condvar, Mutex};
+    use std::task::{Context, Poll, Wake, Waker};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use crate::support::schedules::model;
+
+    /// A parker without `thread::park`: a flag in a mutex, and a condition variable to wait for it.
+    #[derive(Clone, Debug, Default)]
+    pub struct CondvarParker {
+        signal: Arc<Signal>,
+    }
+
+    /// What the sleeper and its wakers share.
+    #[derive(Debug, Default)]
+    struct Signal {
+        /// Whether a wake has come that no sleep has used up.
+        woken: Mutex<bool>,
+        /// Notified when `woken` becomes true.
+        changed: Condvar,
+    }
+
+    impl CondvarParker {
+        /// A waker that ends this parker's sleep.
+        pub fn waker(&self) -> Waker {
+            self.signal.clone().into()
+        }
+
+        /// Sleeps until the waker is woken, and uses that wake up.
+        pub fn park(&self) {
+            todo!("4.4: wait on the condition variable until `woken` is true, then make it false")
+        }
+    }
+
+    impl Wake for Signal {
+        fn wake(self: Arc<Self>) {
+            todo!("4.5: make `woken` true and notify the sleeper")
+        }
+    }
+
+    /// Runs `future` on this thread until it is ready or `limit` has passed; `None` if it was too slow.
+    pub fn block_on_for<F: Future>(future: F, limit: Duration) -> Option<F::Output> {
+        let deadline = Instant::now() + limit;
+        let signal = Arc::new(Signal::default());
+        let waker = signal.clone().into();
+        let mut cx = Context::from_waker(&waker);
+        let mut future = pin!(future);
+        todo!("4.6: poll, and wait on `signal.changed` until the deadline at most")
+    }
+
+    /// A `block_on` for one wake, to be repaired. It is written with the model's atomics and `park`, so
+    /// that the checks can play every order of its steps against a waker's. Somebody put the flag's
+    /// reset in a place that looked tidy.
+    #[derive(Debug)]
+    pub struct Bell {
+        /// Set by `ring`.
+        rung: model::AtomicBool,
+        /// Whom to wake.
+        sleeper: model::thread::Thread,
+    }
+
+    impl Bell {
+        /// A bell for this thread.
+        #[expect(clippy::new_without_default, reason = "it depends on the thread it is made on")]
+        pub fn new() -> Self {
+            Bell { rung: model::AtomicBool::new(false), sleeper: model::thread::current() }
+        }
+
+        /// What a waker does.
+        pub fn ring(&self) {
+            self.rung.store(true, Ordering::Release);
+            self.sleeper.unpark();
+        }
+
+        /// What an executor does between two polls: returns when the bell was rung since the last time.
+        pub fn wait(&self) {
+            todo!("4.7: what `wait_tidily` below wants to do, so that no order hangs")
+        }
+
+        /// The version to mend: it clears the flag first, so that no old ring is in the way.
+        pub fn wait_tidily(&self) {
+            self.rung.store(false, Ordering::Release);
+            model::thread::park();
+            while !self.rung.load(Ordering::Acquire) {
+                model::thread::park();
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Makes the file a reader starts from, out of the reference with its holes marked.
+//!
+//! A hole is what stands between two comments, which mdBook strips from its listings:
+//!
+//! ```text
+//! // ANCHOR: todo_4_2 sleep until the flag is set, and clear it
+//! while !self.woken.swap(false, Ordering::Acquire) { … }
+//! // ANCHOR_END: todo_4_2
+//! ```
+//!
+//! In the starter stands `todo!("4.2: sleep until the flag is set, and clear it")` instead.
+//! Only std is used here: the tests of the package above include this file.
+
+/// A hole: its number and what is to be done there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hole {
+    /// `4.2` is the second of chapter 4.
+    pub(crate) number: String,
+    /// What the reader is to write there.
+    pub(crate) text: String,
+}
+
+/// The starter of a chapter, from its layer and its `extend.rs`. Holes for which `open` holds are
+/// open; the others stay filled as the reference fills them.
+pub(crate) fn starter(layer: &str, extend: &str, open: impl Fn(&str) -> bool) -> String {
+    let layer = dug(layer, &open).replace("use crate::", "use under_await::");
+    let (doc, code) = split_doc(&layer);
+    let extend = indented(&dug(extend, &open));
+    format!(
+        "{doc}//!\n{TURN}\n#![allow(unused, unreachable_pub, unfulfilled_lint_expectations, clippy::all)]\n\
+         {}\n/// What the chapter does not show.\npub mod extend {{\n{extend}}}\n",
+        code.trim_start(),
+    )
+}
+
+/// The last paragraph of a starter's module doc.
+const TURN: &str = "\
+//! **Your turn.** Every `todo!` is a hole to fill, in the order of their numbers.
+";
+
+/// What the reader's file ends with, after the starter: the checks of the chapter `slug`.
+pub(crate) fn tail(slug: &str) -> String {
+    let chapter = slug.split('-').next().expect("a slug starts with its number");
+    let suite = slug.replace('-', "_");
+    format!(
+        "\n// ── The checks. Nothing to edit below this line. ──\n\n\
+         mod support;\n\n\
+         mod examine {{\n    \
+             use crate as subject;\n    \
+             include!(\"suites/{suite}.rs\");\n\n    \
+             #[test]\n    \
+             fn chapter_{chapter}() {{\n        \
+                 crate::support::exam(\"examine::chapter_{chapter}\", CHECKS);\n    \
+             }}\n\
+         }}\n"
+    )
+}
+
+/// The holes marked in `source`, in order.
+pub(crate) fn holes(source: &str) -> Vec<Hole> {
+    source.lines().filter_map(hole).collect()
+}
+
+/// The numbers of the holes that a reader's file still has: what stands in its `todo!`s.
+pub(crate) fn open_holes(file: &str) -> Vec<Hole> {
+    // rustfmt may have broken the line after the parenthesis.
+    let holes = file.split("todo!(").skip(1).filter_map(|rest| {
+        let (number, text) = rest.trim_start().strip_prefix('"')?.split_once(": ")?;
+        let text = text.split('"').next()?;
+        let is_number = number.chars().all(|c| c.is_ascii_digit() || c == '.');
+        is_number.then(|| Hole { number: number.to_owned(), text: text.to_owned() })
+    });
+    holes.collect()
+}
+
+/// `source` with every `open` hole dug out, and without any mark.
+fn dug(source: &str, open: &impl Fn(&str) -> bool) -> String {
+    let mut out = String::new();
+    let mut digging = false;
+    for line in source.lines() {
+        if let Some(hole) = hole(line) {
+            digging = open(&hole.number);
+            if digging {
+                let indent = &line[..line.len() - line.trim_start().len()];
+                out += &format!("{indent}todo!(\"{}: {}\")\n", hole.number, hole.text);
+            }
+        } else if line.trim_start().starts_with("// ANCHOR_END: todo_") {
+            digging = false;
+        } else if !digging && !line.trim_start().starts_with("// ANCHOR") {
+            out += line;
+            out.push('\n');
+        }
+    }
+    out
+}
+
+/// The hole that begins at this line, if one does.
+fn hole(line: &str) -> Option<Hole> {
+    let (number, text) = line.trim_start().strip_prefix("// ANCHOR: todo_")?.split_once(' ')?;
+    Some(Hole { number: number.replace('_', "."), text: text.to_owned() })
+}
+
+/// The module doc at the head of `source`, and the rest.
+fn split_doc(source: &str) -> (&str, &str) {
+    let length = source.split_inclusive('\n').take_while(|line| line.starts_with("//!"));
+    source.split_at(length.map(str::len).sum())
+}
+
+/// `source`, four spaces further to the right.
+fn indented(source: &str) -> String {
+    let line = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") };
+    source.lines().map(line).collect()
+}

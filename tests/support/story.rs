@@ -1,0 +1,168 @@
+//! Turns what happened into what a reader is told.
+
+use std::fmt::Write;
+use std::panic::Location;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use under_await::ledger::{Entry, Event, Ledger};
+
+use super::exam::{Check, Verdict};
+
+/// How many lines of a ledger a reader is shown.
+const LINES: usize = 8;
+
+/// Every tag, and the rule behind it. `chapters/symptoms.md` has an entry for each.
+pub const TAGS: &[(&str, &str)] = &[
+    ("todo", "this part is yours to write"),
+    ("busy-poll", "between two polls there is a wake"),
+    ("lost-wake", "a wake at any moment after a poll began leads to another poll"),
+    ("never-polled", "a future does nothing until somebody polls it"),
+    ("never-woken", "whoever answers `Pending` has seen to it that a wake will come"),
+    ("never-returns", "`poll` returns at once, with `Ready` or with `Pending`"),
+    ("stuck", "a future that is woken is polled, and one that is ready is done"),
+    ("polled-after-ready", "after `Ready` a future is not polled again"),
+    ("answered-twice", "after `Ready` a future gives no second answer"),
+    ("ran-too-early", "nothing of a future runs before its first poll"),
+    ("wrong-result", "the output is the one that the futures gave"),
+    ("moved", "a future stays in one place from its first poll to its last"),
+    ("leak", "who owns a share of the waker's data gives it up: by `wake` or by `drop`"),
+    ("freed-too-early", "what is behind a waker lives as long as its last waker"),
+    ("not-the-same", "wakers with the same pointer and the same table know each other"),
+    ("allocates", "the fast path does not allocate"),
+    ("panicked", "a panic is for mistakes of the caller, and there was none"),
+    ("crashed", "what `unsafe` promises must be true"),
+];
+
+/// The rule behind `tag`.
+pub fn rule(tag: &str) -> &'static str {
+    let found = TAGS.iter().find(|(known, _)| *known == tag);
+    found.unwrap_or_else(|| panic!("`{tag}` is not in TAGS")).1
+}
+
+/// The report on the first check that did not pass.
+pub fn failure(
+    check: &Check,
+    verdict: &Verdict,
+    printed: &str,
+    passed: usize,
+    all: usize,
+) -> String {
+    let chapter = check.hole.split('.').next().unwrap_or_default();
+    let mut text = String::new();
+    match verdict {
+        Verdict::Pass => {}
+        Verdict::Todo(hole) => {
+            let _ = writeln!(text, "Next is TODO {hole}");
+        }
+        Verdict::Fail(tag, seen) => {
+            let name = check.name.replace('_', " ");
+            let _ =
+                writeln!(text, "Not yet: {} · {name}\n\n[{tag}] {}", check.hole, seen.trim_end());
+            let _ = writeln!(text, "\nThe rule: {}.", rule(tag));
+            let _ = writeln!(text, "More on it: chapters/symptoms.md, [{tag}].");
+        }
+    }
+    let printed = printed.trim_end();
+    if !printed.is_empty() {
+        let _ = writeln!(text, "\nYour code printed:\n{}", indented(printed));
+    }
+    let _ = writeln!(text, "\n{passed} of {all} checks pass. A hint: cargo course hint {chapter}");
+    text
+}
+
+/// What a check saw, and what had happened up to then.
+pub fn seen(text: &str) -> String {
+    let mut text = text.trim_end().to_owned();
+    if let Some(ledger) = Ledger::current() {
+        text += &happened(&ledger);
+    }
+    text
+}
+
+/// A panic that no check asked for.
+pub fn panicked(text: &str, at: Option<&Location<'_>>) -> String {
+    let place = at.map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
+    seen(&format!("The code panicked: {text}{place}."))
+}
+
+/// A process that died without a verdict.
+pub fn crash(status: ExitStatus, errors: &str) -> String {
+    let last_words = errors.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    format!("The process of this check died: {status}. {last_words}")
+}
+
+/// A check that did not come to an end: reads the ledger the way a teacher would. `busy` is the
+/// processor time used since the ledger's last line.
+pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'static str, String) {
+    let entries = ledger.entries();
+    let last = |event| entries.iter().rposition(|entry| entry.event == event);
+    let polls = ledger.count(Event::Poll);
+    let wakes = ledger.count(Event::Wake);
+    let spins = busy.is_some_and(|busy| busy > ledger.quiet() / 3 && busy > limit / 10);
+    let (tag, why) = if spins {
+        ("never-returns", "Since then the code has kept the processor busy: a loop without an end.")
+    } else if polls == 0 {
+        ("never-polled", "Nobody polled the future.")
+    } else if polls > wakes + 100 {
+        ("busy-poll", "It is polled over and over, and nobody woke it.")
+    } else if last(Event::Ready) > last(Event::Poll) {
+        ("stuck", "The future was ready, and yet the code did not come to an end.")
+    } else if last(Event::Wake) > last(Event::Poll) {
+        ("lost-wake", "It was woken, and nobody polled afterwards.")
+    } else if last(Event::Wake).is_none() {
+        ("never-woken", "It answered `Pending`, and nobody called its waker.")
+    } else {
+        ("stuck", "Woken and polled, and yet it did not come to an end.")
+    };
+    let limit = limit.as_millis();
+    (tag, format!("Not finished after {limit} ms.{}\n\n{why}", happened(ledger)))
+}
+
+/// The ledger as a paragraph: nothing if it is empty.
+fn happened(ledger: &Ledger) -> String {
+    let entries = ledger.entries();
+    if entries.is_empty() {
+        return String::new();
+    }
+    let mut text = "\n\nWhat happened:\n".to_owned();
+    let (shown, more) = entries.split_at(entries.len().min(LINES));
+    for entry in shown {
+        let _ = writeln!(text, "  {}", line(entry));
+    }
+    if !more.is_empty() {
+        let polls = ledger.count(Event::Poll);
+        let wakes = ledger.count(Event::Wake);
+        let _ = writeln!(text, "  … and so on: {polls} polls and {wakes} wakes in all");
+    }
+    text.trim_end().to_owned()
+}
+
+/// A ledger's line as a reader is shown it.
+fn line(Entry { at, thread, who, event }: &Entry) -> String {
+    let thread = match thread {
+        0 => String::new(),
+        n => format!("  (thread {n})"),
+    };
+    let what = match event {
+        Event::Poll => "poll".to_owned(),
+        Event::Pending => "  → Pending".to_owned(),
+        Event::Ready => "  → Ready".to_owned(),
+        Event::Clone => "clone".to_owned(),
+        Event::Wake => "wake()".to_owned(),
+        Event::Drop => "drop".to_owned(),
+        Event::Park => "goes to sleep".to_owned(),
+        Event::Unpark => "wakes up".to_owned(),
+        Event::Note(note) => (*note).to_owned(),
+    };
+    format!("{:>5} ms  {who}: {what}{thread}", at.as_millis())
+}
+
+/// `text`, two spaces further to the right, twenty lines at most.
+fn indented(text: &str) -> String {
+    let mut lines = text.lines().take(20).map(|line| format!("  {line}")).collect::<Vec<_>>();
+    if text.lines().count() > lines.len() {
+        lines.push("  …".to_owned());
+    }
+    lines.join("\n")
+}
