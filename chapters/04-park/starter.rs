@@ -18,7 +18,7 @@
 //! **Your turn.** Every `todo!` is a hole to fill, in the order of their numbers.
 
 #![allow(unused, unreachable_pub, unfulfilled_lint_expectations, clippy::all)]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 use std::cell::Cell;
 use std::marker::PhantomData;
