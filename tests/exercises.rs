@@ -154,42 +154,161 @@ fn every_check_fails_on_the_starter_with_the_next_todo() {
     }
 }
 
+/// What a reader is told for each mistake stands beside it, for the chapter to quote:
+/// `BLESS=1 cargo test --test exercises` writes it anew.
 #[test]
 fn every_mistake_is_turned_down_with_its_tag() {
-    let mistakes = CHAPTERS
-        .iter()
-        .flat_map(|chapter| chapter.mistakes.iter().map(move |mistake| (chapter.folder, mistake)));
-    let (mut keys, mut tags) = (Vec::new(), Vec::new());
-    for (folder, mistake) in mistakes {
+    let (mut keys, mut told) = (Vec::new(), Vec::new());
+    for (chapter, mistake) in mistakes() {
         let (tag, name) = mistake.expected();
-        let key = format!("{folder}/mistakes/{}", mistake.file);
+        let key = format!("{}/mistakes/{}", chapter.folder, mistake.file);
         let check = mistake.checks.iter().find(|check| check.name == name);
         let check = check.unwrap_or_else(|| panic!("{key}: there is no check `{name}`"));
+        told.push((tag, root().join("chapters").join(&key).with_extension("txt")));
         keys.push((key, *check));
-        tags.push(tag);
     }
     let verdicts = verdicts("every_mistake_is_turned_down_with_its_tag", &keys);
-    for (((key, check), expected), verdict) in keys.iter().zip(tags).zip(verdicts) {
+    for (((key, check), (expected, file)), verdict) in keys.iter().zip(told).zip(verdicts) {
         let Verdict::Fail(tag, text) = &verdict else { panic!("{key}: {verdict:?}") };
-        println!("{key}\n{}\n", story::failure(check, &verdict, "", 0, 1));
         assert_eq!(tag, expected, "{key} was told: {text}");
-        story::rule(tag);
+        let wanted = story::lesson(check, tag, text);
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&file, &wanted).unwrap();
+        }
+        let stale = "is stale: BLESS=1 cargo test --test exercises";
+        assert_eq!(timeless(&read(&file)), timeless(&wanted), "{} {stale}", file.display());
     }
 }
 
-/// Every mistake in the folders is examined, and every tag has an entry among the symptoms.
+/// `text` without what differs from run to run: the numbers before `ms`, `polls` and `wakes` when
+/// they have three digits or more, and how wide they are.
+fn timeless(text: &str) -> String {
+    let mut words = text.split_whitespace().collect::<Vec<_>>();
+    for at in 1..words.len() {
+        let counts =
+            matches!(words[at].trim_end_matches(['.', ',', ';']), "ms" | "polls" | "wakes");
+        let number = words[at - 1].replace(',', "");
+        let varies = words[at].starts_with("ms") || number.len() > 2;
+        if counts && varies && number.parse::<u64>().is_ok() {
+            words[at - 1] = "N";
+        }
+    }
+    words.join(" ")
+}
+
+/// Every mistake, with its chapter.
+fn mistakes() -> impl Iterator<Item = (&'static Chapter, &'static Mistake)> {
+    let of =
+        |chapter: &'static Chapter| chapter.mistakes.iter().map(move |mistake| (chapter, mistake));
+    CHAPTERS.iter().flat_map(of)
+}
+
 #[test]
-fn no_mistake_and_no_tag_is_forgotten() {
+fn no_mistake_is_forgotten() {
     for chapter in CHAPTERS {
         let folder = root().join("chapters").join(chapter.folder).join("mistakes");
-        let files = fs::read_dir(folder).unwrap().map(|entry| {
-            let path = entry.unwrap().path();
-            path.file_stem().unwrap().to_str().unwrap().to_owned()
-        });
+        let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let files =
+            paths.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+        let names = files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
         let known = chapter.mistakes.iter().map(|mistake| mistake.file.to_owned());
-        assert_eq!(files.collect::<BTreeSet<_>>(), known.collect(), "in {}", chapter.folder);
+        assert_eq!(names.collect::<BTreeSet<_>>(), known.collect(), "in {}", chapter.folder);
         assert!(chapter.mistakes.len() >= 2, "{} has fewer than two mistakes", chapter.folder);
     }
+}
+
+/// Wrong in ways that no classic mistake is: the tags that readers get for anything else.
+mod probes {
+    use std::future::{pending, poll_fn, ready};
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+    use std::thread;
+
+    use crate::support::{Event, checks, ledger, self_wakes};
+    use under_await::ch04_park::block_on;
+    use under_await::ledger::watch;
+
+    checks! {
+        /// A loop without an end, before the first poll.
+        "never-returns" fn a_loop_without_an_end() {
+            loop {}
+        }
+
+        /// A loop without an end, inside `poll`.
+        "never-returns" fn a_loop_inside_poll() {
+            block_on(watch("looping", poll_fn(|_| loop {})))
+        }
+
+        /// Asleep before the first poll.
+        "never-polled" fn asleep_before_the_first_poll() {
+            loop {
+                thread::park();
+            }
+        }
+
+        /// Asleep with a future that wants to be woken and is not.
+        "never-woken" fn nobody_wakes() {
+            block_on(watch("forgotten", pending()))
+        }
+
+        /// Asleep after a wake.
+        "lost-wake" fn asleep_after_a_wake() {
+            let _ = pin!(self_wakes(1)).poll(&mut Context::from_waker(Waker::noop()));
+            loop {
+                thread::park();
+            }
+        }
+
+        /// Polled without end, and never woken.
+        "busy-poll" fn polled_without_end() {
+            let mut future = pin!(watch("spun", pending::<()>()));
+            while future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {}
+        }
+
+        /// Ready, and asleep all the same.
+        "stuck" fn asleep_after_ready() {
+            let _ = block_on(watch("done", ready(())));
+            loop {
+                thread::park();
+            }
+        }
+
+        /// A panic that nobody asked for.
+        "panicked" fn a_panic() {
+            let nothing: Option<u32> = None;
+            nothing.expect("a number");
+        }
+
+        /// A panic on another thread, which the check's own thread would wait for without end.
+        "panicked" fn a_panic_elsewhere() {
+            thread::spawn(|| panic!("far away"));
+            thread::park();
+        }
+
+        /// A process that dies.
+        "crashed" fn an_abort() {
+            ledger().record("nobody", Event::Note("about to abort"));
+            std::process::abort();
+        }
+    }
+}
+
+/// What goes wrong in a way of its own gets a tag too, within the limit; and every tag there is can
+/// be had, by a mistake or by a probe.
+#[test]
+fn every_tag_is_proved() {
+    let keys = probes::CHECKS.iter().map(|check| (check.name.to_owned(), *check));
+    let keys = keys.collect::<Vec<_>>();
+    let verdicts = verdicts("every_tag_is_proved", &keys);
+    for ((key, check), verdict) in keys.iter().zip(&verdicts) {
+        let Verdict::Fail(tag, text) = verdict else { panic!("{key}: {verdict:?}") };
+        assert_eq!(tag, check.hole, "{key} was told: {text}");
+    }
+    let proved = probes::CHECKS.iter().map(|check| check.hole);
+    let proved = proved.chain(mistakes().map(|(_, mistake)| mistake.expected().0));
+    let proved = proved.chain(["todo"]).collect::<BTreeSet<_>>();
+    let all = story::TAGS.iter().map(|(tag, _)| *tag).collect::<BTreeSet<_>>();
+    assert!(proved.is_subset(&all), "{proved:?}, and there are {all:?}");
 }
 
 /// Starters are generated: `BLESS=1 cargo test --test exercises` makes them anew.

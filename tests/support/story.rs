@@ -71,6 +71,12 @@ pub fn failure(
     text
 }
 
+/// What a wrong answer teaches: which check, what was seen, which rule it breaks.
+pub fn lesson(check: &Check, tag: &str, seen: &str) -> String {
+    let (hole, name, seen) = (check.hole, check.name.replace('_', " "), seen.trim_end());
+    format!("Not yet: {hole} · {name}\n\n[{tag}] {seen}\n\nThe rule: {}.\n", rule(tag))
+}
+
 /// What a check saw, and what had happened up to then.
 pub fn seen(text: &str) -> String {
     let mut text = text.trim_end().to_owned();
