@@ -167,7 +167,7 @@ fn the_ladder_is_the_same_everywhere() {
 fn every_chapter_has_the_same_shape() {
     let mut problems = Problems::default();
     for chapter in chapters() {
-        let (page, n) = (chapter.page(), chapter.number);
+        let (page, n) = (Page::of(&chapter), chapter.number);
         let mut need = |holds: bool, what: &str| problems.need(holds, &page.path, what);
 
         let headings = page.headings();
@@ -235,7 +235,7 @@ fn every_chapter_has_the_same_shape() {
 fn every_rule_is_held_by_a_check() {
     let mut problems = Problems::default();
     for chapter in chapters() {
-        let page = chapter.page();
+        let page = Page::of(&chapter);
         let checks = checks(&chapter.suite());
         let section = page.section("The contract");
         let rules = numbered(&section);
@@ -347,7 +347,7 @@ fn every_include_exists() {
 fn every_chapter_quotes_its_whole_layer() {
     let mut problems = Problems::default();
     for chapter in chapters() {
-        let (page, layer) = (chapter.page(), chapter.layer());
+        let (page, layer) = (Page::of(&chapter), chapter.layer());
         let source = read(&layer);
         let anchors = anchors(&source);
         let items = anchors.iter().filter(|anchor| !anchor.name.starts_with("todo_"));
@@ -493,7 +493,7 @@ fn every_file_of_a_chapter_has_its_place() {
     let mut problems = Problems::default();
     let manifest = read("Cargo.toml");
     for chapter in chapters() {
-        let (page, folder) = (chapter.page(), format!("chapters/{}", chapter.folder));
+        let (page, folder) = (Page::of(&chapter), format!("chapters/{}", chapter.folder));
         let includes = page.includes().into_iter().map(|include| include.path);
         let includes = includes.collect::<BTreeSet<_>>();
         let known = ["README.md", "hints.md", "extend.rs", "starter.rs", "output.txt", "trace.md"];
@@ -556,7 +556,7 @@ fn every_hole_is_announced_and_has_hints() {
     let mut problems = Problems::default();
     let mut texts = BTreeMap::new();
     for chapter in chapters() {
-        let (page, layer) = (chapter.page(), chapter.layer());
+        let (page, layer) = (Page::of(&chapter), chapter.layer());
         let numbers = |path: &str| {
             let holes = starter::holes(&read_if_there(path).unwrap_or_default());
             holes.into_iter().map(|hole| hole.number).collect::<BTreeSet<_>>()
@@ -618,7 +618,7 @@ fn every_hole_is_announced_and_has_hints() {
 fn every_mistake_shown_is_explained() {
     let mut problems = Problems::default();
     for chapter in chapters() {
-        let page = chapter.page();
+        let page = Page::of(&chapter);
         let section = Page::new(&page.path, page.section("Break it"));
         let includes = section.includes().into_iter().map(|include| include.path);
         let includes = includes.collect::<BTreeSet<_>>();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::picture::values;
-use super::tree::{files, read_if_there};
+use super::tree::{Chapter, files, read_if_there};
 
 /// Every page under `chapters`.
 pub(crate) fn pages() -> Vec<Page> {
@@ -63,6 +63,10 @@ impl Page {
 
     pub(crate) fn read(path: &str) -> Self {
         Page::new(path, read_if_there(path).unwrap_or_default())
+    }
+
+    pub(crate) fn of(chapter: &Chapter) -> Self {
+        Page::read(&chapter.file("README.md"))
     }
 
     /// A place on the page.

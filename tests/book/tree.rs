@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::page::Page;
-
 /// A layer of the ladder, as the contents have it.
 pub(crate) struct Rung {
     /// As it is shown: `4 · park`.
@@ -49,10 +47,6 @@ pub(crate) struct Chapter {
 impl Chapter {
     pub(crate) fn file(&self, name: &str) -> String {
         format!("chapters/{}/{name}", self.folder)
-    }
-
-    pub(crate) fn page(&self) -> Page {
-        Page::read(&self.file("README.md"))
     }
 
     /// `src/ch04_park.rs`
