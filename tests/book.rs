@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use page::{Page, code_spans, numbered, pages};
+use page::{Page, between, code_spans, numbered, pages};
 use picture::{attribute, fixed_colours, values};
 use problems::Problems;
 use trace::trace;
@@ -258,27 +258,20 @@ fn every_rule_is_held_by_a_check() {
     for number in 1..=RULES {
         let place = format!("{}: rule {number}", contract.path);
         problems.need(contract.ids().contains(&format!("rule-{number}")), &place, "has no heading");
-        let section = contract.section_by_id(&format!("rule-{number}"));
+        let section = contract.section(&format!("Rule {number}"));
         problems.need(section.contains("(symptoms.md#"), &place, "leads to no symptom");
-        problems.need(
-            section.contains("https://doc.rust-lang.org/"),
-            &place,
-            "cites no page of std's",
-        );
-    }
-    for line in contract.text.lines().filter(|line| line.starts_with("**Held by**")) {
-        for name in code_spans(line) {
-            problems.need(
-                all.contains(name),
-                &contract.path,
-                format!("there is no check `{name}`"),
-            );
+        let cites = section.contains("(https://doc.rust-lang.org/std/");
+        problems.need(cites, &place, "cites no page of std's");
+        let held = between(&section, "**Held by**", "**Broken by**");
+        problems.need(held.contains("chapter "), &place, "does not say who holds it");
+        for name in code_spans(held) {
+            problems.need(all.contains(name), &place, format!("there is no check `{name}`"));
         }
     }
     problems.report();
 }
 
-/// The tags that a reader can be told, and the entries that explain them.
+/// Each tag that a reader can be told has an entry, with its rule and the mistakes that show it.
 #[test]
 fn every_tag_has_its_symptom() {
     let mut problems = Problems::default();
@@ -287,6 +280,40 @@ fn every_tag_has_its_symptom() {
     let entries = headings.map(|heading| heading.text).collect::<BTreeSet<_>>();
     let tags = support::story::TAGS.iter().map(|(tag, _)| tag.to_string()).collect();
     problems.same("entries of symptoms.md", &entries, "TAGS in tests/support/story.rs", &tags);
+
+    for (tag, rule) in support::story::TAGS {
+        let place = format!("{}: {tag}", page.path);
+        let section = page.section(tag).split_whitespace().collect::<Vec<_>>().join(" ");
+        problems.need(
+            section.contains(&format!("**The rule:** {rule}.")),
+            &place,
+            format!("its rule is: {rule}."),
+        );
+        let shown = code_spans(between(&section, "**Shown by**", "\0"));
+        let shown = shown.into_iter().map(str::to_owned).collect();
+        let mistakes = mistakes().into_iter().filter(|(_, told)| told == tag);
+        let mistakes = mistakes.map(|(name, _)| name).collect();
+        problems.same(
+            "mistakes in the chapters",
+            &mistakes,
+            &format!("mistakes in {place}"),
+            &shown,
+        );
+    }
+    problems.report();
+}
+
+/// A word is found where one looks for it.
+#[test]
+fn the_glossary_is_in_order() {
+    let mut problems = Problems::default();
+    let page = Page::read("chapters/glossary.md");
+    let terms = page.headings().into_iter().filter(|heading| heading.level == 2);
+    let terms = terms.map(|heading| heading.text.to_lowercase()).collect::<Vec<_>>();
+    for pair in terms.windows(2) {
+        let [first, second] = [&pair[0], &pair[1]];
+        problems.need(first < second, &page.path, format!("{second} comes after {first}"));
+    }
     problems.report();
 }
 

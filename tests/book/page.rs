@@ -137,30 +137,13 @@ impl Page {
     }
 
     /// What stands under a heading of the second level.
-    pub(crate) fn section(&self, heading: &str) -> String {
-        self.sections(|found| found.text == heading)
-    }
-
-    pub(crate) fn section_by_id(&self, id: &str) -> String {
-        self.sections(|found| found.id == id)
-    }
-
-    pub(crate) fn sections(&self, wanted: impl Fn(&Heading) -> bool) -> String {
-        let mut headings = self.headings().into_iter();
-        let mut inside = false;
+    pub(crate) fn section(&self, wanted: &str) -> String {
         let mut text = String::new();
+        let mut inside = false;
         for line in self.lines() {
-            let level = line.text.len() - line.text.trim_start_matches('#').len();
-            let is_heading =
-                line.code.is_none() && line.text[level..].starts_with(' ') && level > 0;
-            if is_heading {
-                let heading = headings.next().expect("the same headings as above");
-                if level <= 2 {
-                    inside = wanted(&heading);
-                    continue;
-                }
-            }
-            if inside {
+            let heading = line.text.strip_prefix("## ").filter(|_| line.code.is_none());
+            inside = heading.map_or(inside, |heading| plain(heading) == wanted);
+            if inside && heading.is_none() {
                 text += line.text;
                 text.push('\n');
             }
@@ -336,6 +319,13 @@ pub(crate) fn numbered(text: &str) -> Vec<String> {
         }
     }
     items
+}
+
+/// What stands between two marks: nothing if the first is missing, everything up to the end if only
+/// the second one is.
+pub(crate) fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let after = text.split_once(from).map_or("", |(_, after)| after);
+    after.split(to).next().unwrap_or_default()
 }
 
 /// What stands between backticks.

@@ -71,6 +71,18 @@ pub(crate) fn chapters() -> Vec<Chapter> {
     folders.collect()
 }
 
+/// The classic mistakes of all chapters: the name of each, and the tag it is told.
+pub(crate) fn mistakes() -> Vec<(String, String)> {
+    let paths = files("chapters", "rs").into_iter().filter(|path| path.contains("/mistakes/"));
+    let mistakes = paths.map(|path| {
+        let source = read(&path);
+        let tag = source.strip_prefix("// [").and_then(|rest| rest.split(']').next());
+        let name = path.rsplit('/').next().and_then(|name| name.strip_suffix(".rs"));
+        (name.unwrap_or_default().to_owned(), tag.unwrap_or_default().to_owned())
+    });
+    mistakes.collect()
+}
+
 /// The names of the checks in a suite.
 pub(crate) fn checks(suite: &str) -> BTreeSet<String> {
     let source = read_if_there(&format!("tests/suites/{suite}.rs")).unwrap_or_default();
