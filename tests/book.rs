@@ -17,7 +17,7 @@ use picture::{attribute, fixed_colours, values};
 use problems::Problems;
 use trace::trace;
 use tree::{
-    Anchor, Chapter, absolute, anchors, chapters, checks, exists, files, ladder, read,
+    Anchor, Chapter, absolute, anchors, chapters, checks, exists, files, ladder, mistakes, read,
     read_if_there,
 };
 
