@@ -257,12 +257,13 @@ fn every_rule_is_held_by_a_check() {
         chapters().iter().flat_map(|chapter| checks(&chapter.suite())).collect::<BTreeSet<_>>();
     for number in 1..=RULES {
         let place = format!("{}: rule {number}", contract.path);
-        let heading = contract.headings().into_iter().map(|heading| heading.text);
-        let heading = heading.filter(|text| text.starts_with(&format!("Rule {number}: "))).next();
-        let section = contract.section(&heading.unwrap_or_default());
-        let linked =
-            contract.text.contains(&format!("<a id=\"rule-{number}\"></a>\n\n## Rule {number}: "));
-        problems.need(linked, &place, format!("stands below `<a id=\"rule-{number}\"></a>`"));
+        let start = format!("Rule {number}: ");
+        let mut headings = contract.headings().into_iter().map(|heading| heading.text);
+        let heading = headings.find(|text| text.starts_with(&start)).unwrap_or_default();
+        let section = contract.section(&heading);
+        let id = format!("<a id=\"rule-{number}\"></a>");
+        let linked = contract.text.contains(&format!("{id}\n\n## {start}"));
+        problems.need(linked, &place, format!("stands below `{id}`"));
         problems.need(section.contains("(symptoms.md#"), &place, "leads to no symptom");
         let cites = section.contains("(https://doc.rust-lang.org/std/");
         problems.need(cites, &place, "cites no page of std's");
