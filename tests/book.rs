@@ -11,11 +11,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use page::{Page, between, code_spans, numbered, pages};
+use under_await::ledger::{Entry, Event};
+
+use page::{Page, between, code_spans, numbered, one_line, pages};
 use picture::{attribute, fixed_colours, values};
 use problems::Problems;
-use trace::trace;
+use trace::{table, trace};
 use tree::{
     Anchor, Chapter, absolute, anchors, chapters, checks, exists, files, ladder, mistakes, read,
     read_if_there,
@@ -154,6 +157,14 @@ fn the_ladder_is_the_same_everywhere() {
         problems.need(row.contains(&layer) == is_there, &place, "names the file once it is there");
     }
 
+    let tower = read("chapters/tower.svg");
+    for rung in &ladder {
+        let floor = tower.lines().find(|line| line.contains(&format!(">{}</text>", rung.text)));
+        let class = if rung.link.is_empty() { "class=\"planned\"" } else { "class=\"built\"" };
+        let right = floor.is_some_and(|floor| floor.contains(class));
+        problems.need(right, "chapters/tower.svg", format!("the floor {} has {class}", rung.text));
+    }
+
     let library = read("src/lib.rs");
     for chapter in chapters() {
         let include = format!("include_str!(\"../{}\")", chapter.file("README.md"));
@@ -259,7 +270,7 @@ fn every_rule_is_held_by_a_check() {
         let start = format!("Rule {number}: ");
         let mut headings = contract.headings().into_iter().map(|heading| heading.text);
         let heading = headings.find(|text| text.starts_with(&start)).unwrap_or_default();
-        let section = contract.section(&heading);
+        let section = one_line(&contract.section(&heading));
         let id = format!("<a id=\"rule-{number}\"></a>");
         let linked = contract.text.contains(&format!("{id}\n\n## {start}"));
         problems.need(linked, &place, format!("stands below `{id}`"));
@@ -292,7 +303,7 @@ fn every_tag_has_its_symptom() {
 
     for (tag, rule) in support::story::TAGS {
         let place = format!("{}: {tag}", page.path);
-        let section = page.section(tag).split_whitespace().collect::<Vec<_>>().join(" ");
+        let section = one_line(&page.section(tag));
         problems.need(
             section.contains(&format!("**The rule:** {rule}.")),
             &place,
@@ -486,21 +497,22 @@ fn every_picture_can_be_read() {
             "its first line is the whole <svg …>",
         );
         need(svg.lines().all(|line| !line.trim().is_empty()), "has a blank line");
-        for part in ["viewBox=\"", "<title", "<desc"] {
-            need(svg.contains(part), &format!("has no {part}"));
+        for part in ["<title", "<desc"] {
+            need(svg.contains(part), &format!("has no {part}>"));
         }
         if path != "chapters/tower.svg" {
             for colour in fixed_colours(&svg) {
                 need(false, &format!("has the fixed colour `{colour}`, not `currentColor`"));
             }
         }
-        let width = attribute(first, "viewBox").and_then(|view| {
-            view.split_whitespace().nth(2).and_then(|width| width.parse::<f64>().ok())
-        });
+        let width =
+            attribute(first, "viewBox").and_then(|view| view.split(' ').nth(2)?.parse().ok());
+        need(width.is_some(), "has no viewBox=\"0 0 width height\"");
         for size in values(&svg, "font-size") {
             let size = size.trim_end_matches("px").parse::<f64>();
-            let legible =
-                width.zip(size.ok()).is_none_or(|(width, size)| size * 360.0 / width >= 9.0);
+            let on_screen =
+                size.ok().zip(width).map(|(size, width): (f64, f64)| size * 360.0 / width);
+            let legible = on_screen.is_none_or(|size| size >= 9.0);
             need(legible, "its text is smaller than 9 px on a screen of 360 px");
         }
         let users = all.iter().filter(|page| {
@@ -641,7 +653,9 @@ fn every_hole_is_announced_and_has_hints() {
         for anchor in anchors(&source) {
             let steps = 1 + anchor.text.matches("\n\n---\n").count();
             let place = format!("{hints}:{}", anchor.name);
-            problems.need((2..=3).contains(&steps), place, format!("has {steps} steps, not 2–3"));
+            problems.need((2..=3).contains(&steps), &place, format!("has {steps} steps, not 2–3"));
+            let lines = anchor.text.matches("---\n").count() + 1;
+            problems.need(lines == steps, place, "a blank line goes before `---`");
         }
     }
     problems.report();
@@ -791,4 +805,37 @@ fn example(chapter: &Chapter) -> &'static Path {
     });
     let found = examples.get(&chapter.folder);
     found.unwrap_or_else(|| panic!("Cargo.toml has no example {}", chapter.folder))
+}
+
+// ── The tests themselves ─────────────────────────────────────────────────────────────────────
+
+#[test]
+fn a_number_after_a_tilde_may_vary_and_nothing_else() {
+    let same = |a: &str, b: &str| timeless(a) == timeless(b);
+    assert!(same("spinning   ~2,345,678 polls  ~99.8 ms", "spinning ~12 polls ~100.1 ms"));
+    assert!(!same("parking  3 polls", "parking  4 polls"));
+    assert!(!same("parking  3 polls", "parking ~3 polls"));
+    assert!(!same("  parking", "parking"));
+}
+
+#[test]
+fn a_long_trace_is_folded() {
+    let entry = |event| Entry { at: Duration::ZERO, thread: 0, who: "it", event };
+    let mut entries = [Event::Poll, Event::Pending].repeat(1000);
+    entries.extend([Event::Poll, Event::Ready]);
+    let entries = entries.into_iter().map(entry).collect::<Vec<_>>();
+    let folded = table(&entries, 0);
+    let rows = folded.lines().skip(2).collect::<Vec<_>>();
+    assert_eq!(rows.len(), 5, "{folded}");
+    assert_eq!(rows[2], "| … | | | 999 more like these two |");
+    assert_eq!(rows[4], "| 2,002 | A | it | answers `Ready`: done |");
+    assert!(table(&entries, 1_234_567).ends_with("| … | | | and ~1,234,567 lines more |\n"));
+}
+
+#[test]
+fn headings_have_the_ids_that_mdbook_gives_them() {
+    let text = "# 4 · Park: a `block_on` that sleeps\n## Twice\n## Twice\n```\n# no\n```\n## It's {#given}\n";
+    let ids = Page::new("page.md", text.to_owned()).ids();
+    let wanted = ["4--park-a-block_on-that-sleeps", "twice", "twice-1", "given"];
+    assert_eq!(ids, wanted.map(str::to_owned).into());
 }
