@@ -715,7 +715,7 @@ fn no_example_minds_a_closed_pipe() {
         drop(reader);
         let mut run = Command::new(example(&chapter));
         let run = run.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).output().unwrap();
-        let place = format!("the example {}, its output closed,", chapter.folder);
+        let place = format!("the example {} with its output closed", chapter.folder);
         problems.need(run.status.success(), &place, format!("ends with {}", run.status));
         problems.need(run.stderr.is_empty(), &place, String::from_utf8_lossy(&run.stderr));
     }
