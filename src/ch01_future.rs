@@ -158,7 +158,6 @@ pub struct YieldNow {
     yielded: bool,
 }
 
-// ANCHOR: Future_for_YieldNow
 impl Future for YieldNow {
     type Output = ();
 
@@ -171,7 +170,6 @@ impl Future for YieldNow {
         Poll::Pending
     }
 }
-// ANCHOR_END: Future_for_YieldNow
 
 /// A future whose `poll` is the closure `f`.
 pub fn poll_fn<T, F>(f: F) -> PollFn<F>

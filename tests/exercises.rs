@@ -123,14 +123,10 @@ impl Mistake {
 
 chapter! {
     ch01, "01-future", "01_future", ch01_future, starter_01,
-    // Of `add_two` and the loop, the compiler's own versions are the oracle.
+    // For the most part the oracle is the compiler.
     oracle {
-        pub fn add_two<A, B>(a: A, b: B) -> impl Future<Output = u32>
-        where
-            A: Future<Output = u32>,
-            B: Future<Output = u32>,
-        {
-            async move { a.await + b.await }
+        pub async fn add_two(a: impl Future<Output = u32>, b: impl Future<Output = u32>) -> u32 {
+            a.await + b.await
         }
         pub mod extend {
             use futures::FutureExt;
@@ -146,17 +142,12 @@ chapter! {
             {
                 a.then(f)
             }
-            pub fn total<A>(futures: impl Iterator<Item = A>) -> impl Future<Output = u32>
-            where
-                A: Future<Output = u32>,
-            {
-                async move {
-                    let mut sum = 0;
-                    for future in futures {
-                        sum += future.await;
-                    }
-                    sum
+            pub async fn total(futures: impl Iterator<Item: Future<Output = u32>>) -> u32 {
+                let mut sum = 0;
+                for future in futures {
+                    sum += future.await;
                 }
+                sum
             }
             pub async fn checksum(bytes: Vec<u8>) -> u64 {
                 let mut sum = 0;

@@ -1,7 +1,8 @@
-//! One sum, twice: by hand and by the compiler. Polls both by hand, and shows what each poll does;
-//! then shows how large futures are.
+//! One sum, twice: by hand and by the compiler. Polls both, and shows what each poll does. With the
+//! argument `sizes` it shows how large the futures are that the chapter asks about.
 
 use std::cell::RefCell;
+use std::env;
 use std::io::{self, ErrorKind, Write};
 use std::pin::pin;
 use std::task::Poll;
@@ -10,14 +11,19 @@ use under_await::ch01_future::{AddTwo, Countdown, add_two, poll_once};
 use under_await::ledger::{self, Event, watch};
 
 fn main() -> io::Result<()> {
-    match show(&mut io::stdout().lock()) {
+    let out = &mut io::stdout().lock();
+    let shown = match env::args().nth(1).as_deref() {
+        Some("sizes") => show_sizes(out),
+        _ => show_polls(out),
+    };
+    match shown {
         // Whoever reads us has read enough.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result,
+        shown => shown,
     }
 }
 
-fn show(out: &mut impl Write) -> io::Result<()> {
+fn show_polls(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "`a.await + b.await`, twice: the answer to each poll, and what ran in it.\n")?;
     row(out, "", "AddTwo, written by hand", "async block")?;
     let mut by_hand = pin!(add_two(number('a', 2, 20), number('b', 1, 22)));
@@ -37,16 +43,18 @@ fn show(out: &mut impl Write) -> io::Result<()> {
     }
 
     let [left, right] = [size_of_val(&*by_hand), size_of_val(&*block)];
-    row(out, "bytes", &format!("~{left}"), &format!("~{right}"))?;
+    row(out, "bytes", &format!("~{left}"), &format!("~{right}"))
+}
 
-    writeln!(out, "\nBytes of a future that nobody has polled, as this compiler lays it out:\n")?;
+fn show_sizes(out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "What a call gives back, in bytes, as this compiler lays it out.\n")?;
     for (call, bytes) in sizes() {
-        writeln!(out, "  {call:<22}{:>5}", format!("~{bytes}"))?;
+        writeln!(out, "  {call:<20}{bytes:>5}")?;
     }
     Ok(())
 }
 
-/// A line of the first table.
+/// A line of the table.
 fn row(out: &mut impl Write, head: &str, left: &str, right: &str) -> io::Result<()> {
     writeln!(out, "{}", format!("  {head:<9}{left:<42}{right}").trim_end())
 }
