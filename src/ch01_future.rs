@@ -39,7 +39,7 @@ pub fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
 // ANCHOR_END: poll_once
 
 // ANCHOR: Countdown
-/// A future that is pending `n` times and ready after that: the smallest one that has to wait.
+/// Pending a number of times, then ready with `"liftoff"`: the smallest future that has to wait.
 ///
 /// # Panics
 /// When polled after it was ready.

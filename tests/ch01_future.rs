@@ -61,10 +61,12 @@ fn parts(a: u32, b: u32) -> (Part, Part, Diary) {
 fn answers<F: Future>(future: F, polls: u32, diary: &Diary) -> Vec<Poll<F::Output>> {
     let mut future = pin!(future);
     let answers = (0..polls).map(|_| {
-        diary.borrow_mut().push(("poll", ""));
+        diary.borrow_mut().push(("sum", "polled"));
         poll_once(future.as_mut())
     });
-    answers.collect()
+    let answers = answers.collect();
+    diary.borrow_mut().push(("sum", "dropped"));
+    answers
 }
 
 /// Invariant 1: an `async fn` that is called, and its future dropped, has run nothing.

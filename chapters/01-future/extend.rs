@@ -201,7 +201,7 @@ impl Future for Checksum {
     type Output = u64;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u64> {
-        // ANCHOR: todo_1_6 what `poll_hastily` does, without the two rules that it breaks
+        // ANCHOR: todo_1_6 what `poll_hastily` does, and keep the two rules that it breaks
         assert!(!self.done, "`Checksum` polled after it was ready");
         let answer = self.poll_hastily();
         match answer {

@@ -39,7 +39,7 @@ pub fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// A future that is pending `n` times and ready after that: the smallest one that has to wait.
+/// Pending a number of times, then ready with `"liftoff"`: the smallest future that has to wait.
 ///
 /// # Panics
 /// When polled after it was ready.
@@ -326,7 +326,7 @@ pub mod extend {
         type Output = u64;
 
         fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u64> {
-            todo!("1.6: what `poll_hastily` does, without the two rules that it breaks")
+            todo!("1.6: what `poll_hastily` does, and keep the two rules that it breaks")
         }
     }
 }
