@@ -82,7 +82,7 @@ fn it_nests() {
 #[test]
 fn a_wait_is_a_busy_one() {
     // Miri's clock goes by its own steps, of which a poll takes many.
-    let (wait, least) = if cfg!(miri) { (5, 10) } else { (50, 1_000) };
+    let (wait, least) = if cfg!(miri) { (5, 5) } else { (50, 1_000) };
     let flag = Arc::new(AtomicBool::new(false));
     let setter = thread::spawn({
         let flag = flag.clone();

@@ -179,7 +179,7 @@ chapter! {
     } except { needs_no_wake }
     mistakes {
         parks_with_a_noop_waker moves_it_through_a_queue one_after_the_other
-        polls_the_finished_one wakes_itself sets_and_wakes_nobody
+        polls_the_finished_one wakes_itself sets_and_wakes_nobody wakes_too_early
     }
 }
 

@@ -66,15 +66,14 @@ impl Future for SilentFlag {
 }
 // ANCHOR_END: SilentFlag
 
-// ANCHOR: flag
 /// The repaired flag, in two halves: one thread sets it, one task awaits it.
 pub fn flag() -> (Setter, Flag) {
     let shared = Arc::new(Mutex::new(Shared::default()));
     (Setter { shared: shared.clone() }, Flag { shared })
 }
 
-/// What the two halves share. One lock for both fields: looking at the first and leaving a waker
-/// in the second is one step, which no `set` can come in between.
+/// What the two halves share, both fields under one lock: to look at the first and to leave a
+/// waker in the second is one step, and no `set` comes in between.
 #[derive(Debug, Default)]
 struct Shared {
     /// Whether the flag is set; never taken back.
@@ -82,7 +81,6 @@ struct Shared {
     /// Left here by a poll that answered `Pending`, for `set` to wake.
     waker: Option<Waker>,
 }
-// ANCHOR_END: flag
 
 /// The half that sets the flag.
 #[derive(Debug)]

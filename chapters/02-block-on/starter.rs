@@ -88,8 +88,8 @@ pub mod extend {
         (Setter { shared: shared.clone() }, Flag { shared })
     }
 
-    /// What the two halves share. One lock for both fields: looking at the first and leaving a waker
-    /// in the second is one step, which no `set` can come in between.
+    /// What the two halves share, both fields under one lock: to look at the first and to leave a
+    /// waker in the second is one step, and no `set` comes in between.
     #[derive(Debug, Default)]
     struct Shared {
         /// Whether the flag is set; never taken back.

@@ -5,12 +5,13 @@ use std::future::{Future, IntoFuture, Ready, poll_fn, ready};
 use std::marker::PhantomPinned;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use under_await::ch01_future::yield_now;
+use under_await::ch01_future::{poll_once, yield_now};
 use under_await::ledger::watch;
 
 use crate::support::{Bell, Event, Ledger, checks, ensure, fail, later, ledger};
@@ -21,8 +22,8 @@ use subject::{block_on, block_on_counting};
 checks! {
     /// What the future gives is what comes back.
     "2.1" fn ready_at_once() {
-        let output = block_on(async { 6 * 7 });
-        ensure!(output == 42, "wrong-result", "`block_on(async {{ 6 * 7 }})` gave {output}.");
+        let output = block_on(probe("future", 0, 42));
+        ensure!(output == 42, "wrong-result", "A future that gives 42 gave {output}.");
     }
 
     /// A future is polled until it is ready, in one place, and then left alone.
@@ -39,7 +40,7 @@ checks! {
             ensure!(
                 told == polls,
                 "wrong-result",
-                "`block_on_counting` says {told} polls; it made {polls} polls."
+                "`block_on_counting` made {polls} polls, and says that it made {told} polls."
             );
         }
     }
@@ -97,26 +98,26 @@ checks! {
             ensure!(
                 output == Some("ready"),
                 "wrong-result",
-                "{limit} polls are enough for a future that is pending {n} times. It gave {output:?}."
+                "{limit} polls are enough for one that is pending {n} times. It gave {output:?}."
             );
         }
     }
 
     /// When the polls are used up, `block_on_at_most` gives up, without one poll more.
     "2.2" fn gives_up() {
-        for limit in [3, 1, 0] {
+        for limit in [0, 3, 1] {
             let before = ledger().count(Event::Poll);
             let output = block_on_at_most(probe("future", 3, "ready"), limit);
             let polls = ledger().count(Event::Poll) - before;
             ensure!(
+                polls == limit,
+                "wrong-result",
+                "Polls that `block_on_at_most` was allowed: {limit}. Polls that it made: {polls}."
+            );
+            ensure!(
                 output.is_none(),
                 "wrong-result",
                 "A future that is pending 3 times needs 4 polls. With {limit} it gave {output:?}."
-            );
-            ensure!(
-                polls == limit,
-                "wrong-result",
-                "`block_on_at_most(_, {limit})` made {polls} polls."
             );
         }
     }
@@ -140,8 +141,11 @@ checks! {
         let a = poll_fn(|cx| {
             ledger.record("a", Event::Poll);
             asked.set(asked.get() + 1);
-            let seen = "`a` waits for something that `b` does. It was polled 1,000 times, `b` never.";
-            ensure!(asked.get() < 1000 || b_has_run.get(), "never-polled", "{seen}");
+            ensure!(
+                asked.get() < 1000 || b_has_run.get(),
+                "never-polled",
+                "`a` waits for something that `b` does. It was polled 1,000 times, `b` never."
+            );
             if !b_has_run.get() {
                 return pending(&ledger, "a", cx);
             }
@@ -193,7 +197,7 @@ checks! {
             }
             polls += 1;
             let answer = flag.as_mut().poll(cx);
-            ensure!(answer.is_pending(), "wrong-result", "The flag was ready and nobody had set it.");
+            ensure!(answer.is_pending(), "wrong-result", "The flag was ready, and not set.");
             if start.elapsed() < wait { Poll::Pending } else { Poll::Ready(()) }
         }));
         ensure!(
@@ -211,14 +215,14 @@ checks! {
         let mut flag = pin!(flag);
         ledger.record("flag", Event::Poll);
         let answer = flag.as_mut().poll(&mut Context::from_waker(&waker));
-        ensure!(answer.is_pending(), "wrong-result", "The flag was ready and nobody had set it.");
+        ensure!(answer.is_pending(), "wrong-result", "The flag was ready, and not set.");
         ledger.record("flag", Event::Pending);
         let now = Arc::strong_count(&bell);
         ensure!(
             now > owners,
             "never-woken",
-            "The flag answered `Pending`. Before that the waker had {owners} owners, and now it has \
-             {now}: the flag has kept none, so nobody will be able to wake it."
+            "The flag answered `Pending`. Before that the waker had {owners} owners, and now it \
+             has {now}: the flag has kept none, so nobody will be able to wake it."
         );
     }
 
@@ -226,8 +230,8 @@ checks! {
     "2.5" fn set_before_the_first_poll() {
         let (setter, flag) = flag();
         setter.set();
-        let ((), polls) = block_on_counting(flag);
-        ensure!(polls == 1, "wrong-result", "The flag was set, and took {polls} polls to be ready.");
+        let answer = poll_once(pin!(watch("flag", flag)));
+        ensure!(answer.is_ready(), "wrong-result", "The flag was set, and answered `Pending`.");
     }
 
     /// Under an executor that sleeps until it is woken, the flag wakes it.
@@ -245,6 +249,21 @@ checks! {
         let polls = ledger.count(Event::Poll);
         ensure!(polls <= 3, "busy-poll", "A wait of 30 ms took {polls} polls; 2 are enough.");
         helper.join().expect("the setter does not panic");
+    }
+
+    /// Who is woken may poll at once: the flag is set by then, and its lock is free.
+    "2.5" fn can_be_polled_during_the_wake() {
+        let ((setter, flag), ledger) = (flag(), ledger());
+        let flag = Mutex::new(Box::pin(flag));
+        let poller = Arc::new(PollsWhenWoken { flag, ready: AtomicBool::new(false), ledger });
+        poller.poll();
+        setter.set();
+        ensure!(
+            poller.ready.load(Ordering::SeqCst),
+            "never-woken",
+            "`set` woke whoever waits, and the poll that followed found the flag not set. It \
+             answered `Pending` once more, and nobody will wake it again."
+        );
     }
 }
 
@@ -303,6 +322,34 @@ fn pending<T>(ledger: &Ledger, who: &'static str, cx: &mut Context<'_>) -> Poll<
     cx.waker().wake_by_ref();
     ledger.record(who, Event::Pending);
     Poll::Pending
+}
+
+/// Polls its future inside of the wake, as an executor may.
+struct PollsWhenWoken<F> {
+    flag: Mutex<Pin<Box<F>>>,
+    /// Whether the future was ready at the last poll.
+    ready: AtomicBool,
+    /// Where all of it is written down.
+    ledger: Ledger,
+}
+
+impl<F: Future<Output = ()> + Send + 'static> PollsWhenWoken<F> {
+    fn poll(self: &Arc<Self>) {
+        self.ledger.record("flag", Event::Poll);
+        let waker = Waker::from(self.clone());
+        let mut flag = self.flag.lock().unwrap();
+        let answer = flag.as_mut().poll(&mut Context::from_waker(&waker));
+        self.ready.store(answer.is_ready(), Ordering::SeqCst);
+        let answer = if answer.is_ready() { Event::Ready } else { Event::Pending };
+        self.ledger.record("flag", answer);
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Wake for PollsWhenWoken<F> {
+    fn wake(self: Arc<Self>) {
+        self.ledger.record("flag", Event::Wake);
+        self.poll();
+    }
 }
 
 /// Not a future, but something that can be turned into one.

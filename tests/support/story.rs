@@ -112,6 +112,8 @@ pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'stat
         ("never-polled", "Nobody polled the future.")
     } else if polls > wakes + 100 {
         ("busy-poll", "It is polled over and over, and nobody woke it.")
+    } else if last(Event::Poll) > last(Event::Pending).max(last(Event::Ready)) {
+        ("never-returns", "The last poll has not come back with an answer.")
     } else if last(Event::Ready) > last(Event::Poll) {
         ("stuck", "The future was ready, and yet the code did not come to an end.")
     } else if last(Event::Wake) > last(Event::Poll) {

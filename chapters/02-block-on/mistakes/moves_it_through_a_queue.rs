@@ -1,7 +1,7 @@
 // [moved] polls_until_ready
 //
 // Keeps the future in a queue, as schedulers do, and puts it back at the other end when it is
-// pending. It lies there by value, so each turn moves it; only `unsafe` gets that past the compiler.
+// pending. It lies there by value, so each turn moves it. Without `unsafe` that does not compile.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
