@@ -25,6 +25,9 @@ mod starter_01;
 #[path = "../chapters/02-block-on/starter.rs"]
 mod starter_02;
 #[rustfmt::skip]
+#[path = "../chapters/03-waker/starter.rs"]
+mod starter_03;
+#[rustfmt::skip]
 #[path = "../chapters/04-park/starter.rs"]
 mod starter_04;
 
@@ -140,12 +143,22 @@ chapter! {
 }
 
 chapter! {
+    ch03, "03-waker", "03_waker", ch03_waker, starter_03,
+    except {}
+    mistakes {
+        clone_copies_the_pointer a_table_for_every_clone wake_by_ref_gives_up_a_share
+        wake_keeps_its_share drops_before_it_wakes dropping_sets_the_flag a_flag_in_an_arc
+        still_in_a_hurry looks_afterwards looks_before
+    }
+}
+
+chapter! {
     ch04, "04-park", "04_park", ch04_park, starter_04,
     except { nested }
     mistakes { no_flag cleared_after_the_poll }
 }
 
-const CHAPTERS: &[Chapter] = &[ch01::CHAPTER, ch02::CHAPTER, ch04::CHAPTER];
+const CHAPTERS: &[Chapter] = &[ch01::CHAPTER, ch02::CHAPTER, ch03::CHAPTER, ch04::CHAPTER];
 
 #[test]
 fn every_check_passes_on_the_reference() {
