@@ -67,6 +67,7 @@ macro_rules! scene_of {
     };
 }
 
+#[allow(dead_code)] // For the chapter that is being written.
 fn scene() {
     panic!("the example has no `pub(crate) fn scene()`");
 }
