@@ -393,9 +393,9 @@ fn every_include_exists() {
     problems.report();
 }
 
-/// A chapter shows the whole of its layer: what is marked is quoted, in blocks one can take in.
+/// What a layer marks its chapter shows, in blocks that one can take in.
 #[test]
-fn every_chapter_quotes_its_whole_layer() {
+fn every_chapter_quotes_what_its_layer_marks() {
     let mut problems = Problems::default();
     for chapter in chapters() {
         let (page, layer) = (Page::of(&chapter), chapter.layer());
