@@ -12,6 +12,9 @@ use crate::checkout::Checkout;
 use crate::failure::{Failure, Result};
 use crate::term::Busy;
 
+/// The package with the layers, the examples and the reader's tests.
+const PACKAGE: &str = "under-await";
+
 /// What is to be built.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target<'a> {
@@ -131,6 +134,7 @@ fn listen(pipe: Option<impl io::Read>, busy: &Busy) -> String {
     for line in lines(pipe) {
         let words = line.split_whitespace().collect::<Vec<_>>();
         match words[..] {
+            ["Compiling", PACKAGE, ..] => busy.now("compiling your code"),
             ["Compiling", name, ..] => busy.now(format!("compiling {name}")),
             ["Downloading" | "Downloaded" | "Updating", ..] => busy.now("downloading crates"),
             ["Blocking", ..] => busy.now("waiting for another cargo to finish"),

@@ -86,13 +86,13 @@ fn compared(yours: &str, reference: &str, places: &[Place]) -> String {
         let title = if titles.is_empty() { "Elsewhere".to_owned() } else { titles.join("\n") };
         let _ = writeln!(text, "\n{}", styled(BOLD, title));
         for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-            let line = change.value().trim_end_matches('\n');
-            let line = match change.tag() {
-                ChangeTag::Equal => styled(DIM, format_args!("  {line}")),
-                ChangeTag::Delete => styled(BAD, format_args!("- {line}")),
-                ChangeTag::Insert => styled(GOOD, format_args!("+ {line}")),
+            let (style, mark) = match change.tag() {
+                ChangeTag::Equal => (DIM, ' '),
+                ChangeTag::Delete => (BAD, '-'),
+                ChangeTag::Insert => (GOOD, '+'),
             };
-            let _ = writeln!(text, "{line}");
+            let line = format!("{mark} {}", change.value());
+            let _ = writeln!(text, "{}", styled(style, line.trim_end()));
         }
     }
     if !same.is_empty() {

@@ -46,7 +46,9 @@ impl Failure {
             _ => "",
         };
         match error.kind() {
-            io::ErrorKind::InvalidData => Failure::unusable(format!("cannot {doing} {path}{cure}.")),
+            io::ErrorKind::InvalidData => {
+                Failure::unusable(format!("cannot {doing} {path}{cure}."))
+            }
             _ => Failure::unusable(format!("cannot {doing} {path}: {reason}{cure}.")),
         }
     }

@@ -10,8 +10,12 @@ use crate::term::{BOLD, DIM, TYPE, WIDTH, say, styled, wrapped};
 
 /// `cargo course hint N`: the next hint for the hole the reader is at.
 pub(crate) fn command(checkout: &Checkout, chapter: &Chapter) -> Result<()> {
-    let hole = at(checkout, chapter)?;
-    give(checkout, chapter, &hole)
+    let holes = chapter.holes(checkout)?;
+    match at(checkout, chapter, &holes)? {
+        At::Hole(hole) => give(checkout, chapter, &hole)?,
+        At::Nowhere(why) => say(wrapped(&format!("{why} {}", examples(&holes)), WIDTH))?,
+    }
+    Ok(())
 }
 
 /// `cargo course hint N.H`: the next hint for that hole.
@@ -27,37 +31,37 @@ pub(crate) fn for_hole(checkout: &Checkout, chapters: &[Chapter], number: &str) 
     give(checkout, chapter, hole)
 }
 
-/// The hole the reader is at: the first open one, or the one whose check failed last.
-fn at(checkout: &Checkout, chapter: &Chapter) -> Result<Hole> {
-    let holes = chapter.holes(checkout)?;
-    let Some(text) = checkout.read_if_there(&chapter.file())? else {
-        return holes.into_iter().next().ok_or_else(|| {
-            Failure::unusable(format!("Chapter {} has no holes.", chapter.number))
-        });
-    };
-    let open = starter::open_holes(files::above_the_checks(&text));
-    if let Some(hole) = holes.iter().find(|hole| open.iter().any(|o| o.number == hole.number)) {
-        return Ok(hole.clone());
+/// Where the reader is.
+enum At {
+    /// At this hole.
+    Hole(Hole),
+    /// At none, for this reason.
+    Nowhere(String),
+}
+
+/// Where the reader is: at the first open hole, or at the one whose check failed last.
+fn at(checkout: &Checkout, chapter: &Chapter, holes: &[Hole]) -> Result<At> {
+    let number = chapter.number;
+    let text = checkout.read_if_there(&chapter.file())?;
+    let open = text.as_ref().map(|text| starter::open_holes(files::above_the_checks(text)));
+    // Without a file all holes are open.
+    let is_open =
+        |hole: &&Hole| open.as_ref().is_none_or(|o| o.iter().any(|o| o.number == hole.number));
+    if let Some(hole) = holes.iter().find(is_open) {
+        return Ok(At::Hole(hole.clone()));
     }
     let checked = Memory::of(checkout, chapter).checked;
-    let number = chapter.number;
-    let unchanged = checked.as_ref().is_some_and(|c| c.file == fingerprint(text.as_bytes()));
-    let failed = checked.as_ref().map(|checked| checked.failed.as_deref());
-    match failed {
-        Some(None) if unchanged => Err(Failure::unusable(format!(
-            "Chapter {number} passes. Hints are there all the same, for each hole: {}.",
-            examples(&holes)
-        ))),
-        Some(Some(failed)) if holes.iter().any(|hole| hole.number == failed) => {
-            Ok(holes.iter().find(|hole| hole.number == failed).expect("just seen").clone())
-        }
-        _ => Err(Failure::unusable(format!(
-            "No hole of {} is open. `cargo course check {number}` says what is not right yet, and \
-             then there are hints on that; or ask for a hole: {}.",
-            chapter.file(),
-            examples(&holes)
-        ))),
+    let unchanged = |file| text.is_some_and(|text| fingerprint(text.as_bytes()) == file);
+    let failed = checked.as_ref().and_then(|checked| checked.failed.as_ref());
+    if let Some(hole) = holes.iter().find(|hole| Some(&hole.number) == failed) {
+        return Ok(At::Hole(hole.clone()));
     }
+    Ok(At::Nowhere(match checked {
+        Some(checked) if checked.failed.is_none() && unchanged(checked.file) => {
+            format!("Chapter {number} passes.")
+        }
+        _ => format!("No hole is open: `cargo course check {number}` says what is not right yet."),
+    }))
 }
 
 /// Gives the next hint for `hole`; after the last one, all of them again.
@@ -109,8 +113,14 @@ fn span(holes: &[Hole]) -> String {
     }
 }
 
-/// How to ask for the hints of one hole.
+/// How to ask for the hints for a certain hole.
 fn examples(holes: &[Hole]) -> String {
-    let first = holes.first().map(|hole| hole.number.as_str()).unwrap_or_default();
-    format!("`cargo course hint {first}` and so on, for {}", span(holes))
+    match holes {
+        [] => "There are no hints.".to_owned(),
+        [first, ..] => format!(
+            "There are hints for each of {}: `cargo course hint {}`, for one.",
+            span(holes),
+            first.number
+        ),
+    }
 }

@@ -7,7 +7,7 @@ use crate::chapters::Chapter;
 use crate::checkout::Checkout;
 use crate::failure::Result;
 use crate::progress::{self, Progress};
-use crate::term::{BAD, BOLD, DIM, GOOD, TYPE, WIDTH, columns, say, styled, wrapped};
+use crate::term::{BAD, BOLD, DIM, GOOD, NO_BREAK, TYPE, WIDTH, columns, say, styled, wrapped};
 
 /// `cargo run`: builds the book if it is stale, and says where everybody is.
 pub(crate) fn command(checkout: &Checkout, chapters: &[Chapter]) -> Result<()> {
@@ -87,13 +87,13 @@ fn result(progress: &Progress) -> String {
 fn to_come(chapters: &[Chapter]) -> String {
     let to_come = chapters.iter().filter(|chapter| !chapter.written);
     // A number and its name stay on one line.
-    let names = to_come.map(|chapter| format!("{}\u{a0}{}", chapter.number, chapter.name));
+    let names = to_come.map(|chapter| format!("{}{NO_BREAK}{}", chapter.number, chapter.name));
     let names = names.collect::<Vec<_>>();
     if names.is_empty() {
         return String::new();
     }
     let text = format!("To come: {}.", names.join(", "));
-    let indented = wrapped(&text, WIDTH - 6).replace('\n', "\n      ").replace('\u{a0}', " ");
+    let indented = wrapped(&text, WIDTH - 6).replace('\n', "\n      ");
     format!("\n      {}\n", styled(DIM, indented))
 }
 

@@ -35,9 +35,7 @@ use failure::{Result, UNUSABLE};
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|panic| {
-        let text = panic.payload_as_str().unwrap_or("no reason given");
-        let place = panic.location().map(|place| format!(" ({place})")).unwrap_or_default();
-        term::note(format!("The companion itself has failed: {text}{place}. Please report this."));
+        term::note(format!("The companion itself has {panic}\nPlease report this."));
         process::exit(UNUSABLE.into());
     }));
     match follow(Arguments::parse().command) {

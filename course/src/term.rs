@@ -38,13 +38,18 @@ pub(crate) fn say(text: impl Display) -> io::Result<()> {
     out.flush()
 }
 
-/// Prints `text` and a line end to standard error, if there is anybody to read it.
+/// Prints running text and a line end to standard error, if there is anybody to read it.
 pub(crate) fn note(text: impl Display) {
+    let mut text = text.to_string();
+    if io::stderr().is_terminal() {
+        text = wrapped(&text, WIDTH);
+    }
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
 /// Running text in lines of at most `width` columns. Paragraphs stay apart; lines that are indented,
-/// fenced or quoted stay as they are, and an item of a list begins a line.
+/// fenced or quoted stay as they are, and an item of a list begins a line. Code in backticks is not
+/// broken, and neither is what no-break spaces hold together.
 pub(crate) fn wrapped(text: &str, width: usize) -> String {
     let (mut lines, mut fenced, mut open) = (Vec::<String>::new(), false, false);
     for line in text.lines() {
@@ -57,8 +62,7 @@ pub(crate) fn wrapped(text: &str, width: usize) -> String {
             continue;
         }
         open &= !line.trim_start().starts_with("- ");
-        // A no-break space keeps its words together.
-        for word in line.split(' ').filter(|word| !word.is_empty()) {
+        for word in code_held_together(line).split(' ').filter(|word| !word.is_empty()) {
             match lines.last_mut() {
                 Some(last) if open && columns(last) + 1 + columns(word) <= width => {
                     last.push(' ');
@@ -69,7 +73,22 @@ pub(crate) fn wrapped(text: &str, width: usize) -> String {
             open = true;
         }
     }
-    lines.join("\n")
+    lines.join("\n").replace(NO_BREAK, " ")
+}
+
+/// A space at which no line is broken.
+pub(crate) const NO_BREAK: char = '\u{a0}';
+
+/// `line`, with no-break spaces in the code that stands in backticks.
+fn code_held_together(line: &str) -> String {
+    let parts = line.split('`').enumerate();
+    let parts = parts.map(|(n, part)| match n % 2 {
+        1 => part.replace(' ', &NO_BREAK.to_string()),
+        _ => part.to_owned(),
+    });
+    let parts = parts.collect::<Vec<_>>();
+    // An odd backtick opens nothing.
+    if parts.len() % 2 == 1 { parts.join("`") } else { line.to_owned() }
 }
 
 /// How many columns `text` takes, which has no styles and no wide characters.
@@ -113,7 +132,7 @@ impl Busy {
 
 /// Draws the line again and again until `ended` closes, and then wipes it away.
 fn draw(what: &Mutex<String>, ended: &Receiver<()>, patience: Duration) {
-    let (start, mut pause) = (Instant::now(), patience);
+    let (start, mut pause, mut drawn) = (Instant::now(), patience, false);
     while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(pause) {
         let what = what.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let time = match start.elapsed().as_secs() {
@@ -122,9 +141,11 @@ fn draw(what: &Mutex<String>, ended: &Receiver<()>, patience: Duration) {
         };
         let line = styled(DIM, format_args!("{what} …{time}"));
         let _ = write!(anstream::stderr().lock(), "\r\x1b[K{line}");
-        pause = Duration::from_millis(100);
+        (pause, drawn) = (Duration::from_millis(100), true);
     }
-    let _ = write!(anstream::stderr().lock(), "\r\x1b[K");
+    if drawn {
+        let _ = write!(anstream::stderr().lock(), "\r\x1b[K");
+    }
 }
 
 impl Drop for Busy {

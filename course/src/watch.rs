@@ -25,6 +25,9 @@ const LOOK: Duration = Duration::from_millis(300);
 
 /// `cargo course watch`: checks `first`, and then whatever is saved, until it is interrupted.
 pub(crate) fn command(checkout: &Checkout, chapters: &[Chapter], first: &Chapter) -> Result<()> {
+    if !checkout.root.join(first.file()).exists() {
+        files::ready(checkout, first)?;
+    }
     let tests = checkout.root.join("tests");
     let (send, events) = mpsc::channel();
     let _watcher = watcher(&tests, move |event| {
@@ -33,9 +36,6 @@ pub(crate) fn command(checkout: &Checkout, chapters: &[Chapter], first: &Chapter
     })?;
     say("Every save of tests/my_*.rs is checked. Ctrl-C ends this.")?;
     let mut saves = Saves { events, chapters, came: None };
-    if !checkout.root.join(first.file()).exists() {
-        files::ready(checkout, first)?;
-    }
     let mut chapter = first;
     loop {
         say(rule(chapter))?;
@@ -75,7 +75,8 @@ fn answer(
     saves: &mut Saves<'_>,
 ) -> Result<()> {
     let path = checkout.root.join(chapter.file());
-    let mut again = || saves.came_besides(chapter, || fs::read(&path).is_ok_and(|t| t != text.as_bytes()));
+    let mut again =
+        || saves.came_besides(chapter, || fs::read(&path).is_ok_and(|t| t != text.as_bytes()));
     let busy = Busy::with("checking", Duration::ZERO);
     let checked = check::check(checkout, chapter, text, &busy, &mut again);
     drop(busy);
@@ -102,10 +103,11 @@ fn watcher(
     folder: &Path,
     tell: impl Fn(notify::Result<Event>) + Clone + Send + 'static,
 ) -> Result<Box<dyn Watcher>> {
-    let system = RecommendedWatcher::new(tell.clone(), Config::default()).and_then(|mut watcher| {
-        watcher.watch(folder, RecursiveMode::NonRecursive)?;
-        Ok(Box::new(watcher) as Box<dyn Watcher>)
-    });
+    let system =
+        RecommendedWatcher::new(tell.clone(), Config::default()).and_then(|mut watcher| {
+            watcher.watch(folder, RecursiveMode::NonRecursive)?;
+            Ok(Box::new(watcher) as Box<dyn Watcher>)
+        });
     // The system's watches can be used up, or missing on a network drive.
     let watcher = system.or_else(|_| {
         let config = Config::default().with_poll_interval(LOOK).with_compare_contents(true);
