@@ -17,16 +17,7 @@ pub(crate) fn command(checkout: &Checkout, chapters: &[Chapter]) -> Result<()> {
     if let Ok(book) = &book {
         say(address(book))?;
     }
-    let written = chapters.iter().filter(|chapter| chapter.written);
-    let rows = written.map(|chapter| row(checkout, chapter)).collect::<Vec<_>>();
-    let widest = |column: fn(&Row) -> &str| {
-        rows.iter().map(|row| columns(column(row))).max().unwrap_or_default()
-    };
-    let (title, time) = (widest(|row| &row.title), widest(|row| &row.time));
-    for row in &rows {
-        let time = styled(DIM, format_args!("{:time$}", row.time));
-        say(format_args!("  {:>2}  {:title$}   {time}   {}", row.number, row.title, row.result))?;
-    }
+    say(table(checkout, chapters))?;
     say(to_come(chapters))?;
     say(next(checkout, chapters)?)?;
     book.map(drop)
@@ -37,7 +28,27 @@ fn address(book: &Path) -> String {
     format!("  {}  {}\n", styled(BOLD, "The book"), book::address(book, "index.html"))
 }
 
-/// A line of the list.
+/// The written chapters.
+fn table(checkout: &Checkout, chapters: &[Chapter]) -> String {
+    let written = chapters.iter().filter(|chapter| chapter.written);
+    let rows = written.map(|chapter| row(checkout, chapter)).collect::<Vec<_>>();
+    let widest = |column: fn(&Row) -> &str| {
+        rows.iter().map(|row| columns(column(row))).max().unwrap_or_default()
+    };
+    let (title, time) = (widest(|row| &row.title), widest(|row| &row.time).max(columns(TIME)));
+    let head = styled(DIM, format_args!("      {:title$}  {TIME:>time$}", ""));
+    let line = |row: &Row| {
+        let time = styled(DIM, format_args!("{:>time$}", row.time));
+        format!("  {:>2}  {:title$}  {time}  {}", row.number, row.title, row.result)
+    };
+    let lines = [head].into_iter().chain(rows.iter().map(line)).collect::<Vec<_>>();
+    lines.join("\n")
+}
+
+/// What stands above the times.
+const TIME: &str = "read + build";
+
+/// A line of the table.
 struct Row {
     number: u32,
     title: String,
@@ -65,20 +76,25 @@ fn title(page: &str) -> Option<String> {
     Some(title.replace('`', ""))
 }
 
-/// How long a chapter takes, of its line `> **Time:** 15 minutes to read, 50 to build`.
+/// How long a chapter takes, of its line `> **Time:** 15 minutes to read, 50 to build`: here
+/// `15 + 50 min`.
 fn time(page: &str) -> Option<String> {
     let time = page.lines().find_map(|line| line.strip_prefix("> **Time:**"))?;
-    Some(time.trim().trim_end_matches('\\').replace("minutes", "min"))
+    let numbers = time.split(' ').filter(|word| word.parse::<u32>().is_ok()).collect::<Vec<_>>();
+    match numbers[..] {
+        [read, build] => Some(format!("{read} + {build} min")),
+        _ => Some(time.trim().to_owned()),
+    }
 }
 
 /// How far the reader has come, in a few words.
 fn result(progress: &Progress) -> String {
     match progress {
-        Progress::NoExercises => styled(DIM, "no exercises yet"),
-        Progress::NotBegun { holes } => styled(DIM, format_args!("{holes} holes to fill")),
-        Progress::Open { open, holes } => format!("{open} of {holes} holes left"),
-        Progress::Filled => "filled, not checked yet".to_owned(),
-        Progress::NotYet => styled(BAD, "filled, does not pass yet"),
+        Progress::NoExercises => styled(DIM, "no exercises"),
+        Progress::NotBegun { holes } => styled(DIM, format_args!("{holes} holes")),
+        Progress::Open { open, holes } => format!("{open} of {holes} left"),
+        Progress::Filled => "not checked".to_owned(),
+        Progress::NotYet => styled(BAD, "not yet"),
         Progress::Passes => styled(GOOD, "passes"),
     }
 }

@@ -46,7 +46,7 @@ fn a_chapter_without_exercises() {
         assert_ne!(outcome.code, Some(0), "{outcome}");
         assert!(outcome.err.contains("4"), "{outcome}");
     }
-    run(sandbox.course(&[])).ends_with(0).says("no exercises yet");
+    run(sandbox.course(&[])).ends_with(0).says("no exercises");
 }
 
 #[test]

@@ -27,15 +27,14 @@ Why not a plain `if`?
 ";
 
 /// A fresh clone with these hints.
-fn sandbox() -> Sandbox {
-    let sandbox = Sandbox::new();
+fn with_hints(sandbox: Sandbox) -> Sandbox {
     sandbox.write("chapters/04-park/hints.md", HINTS);
     sandbox
 }
 
 #[test]
 fn each_time_one_more() {
-    let sandbox = sandbox();
+    let sandbox = with_hints(Sandbox::new());
     let hint = || run(sandbox.course(&["hint", "4"])).ends_with(0).notes_nothing();
     let first = hint().says("TODO 4.1: poll; ").says("Hint 1 of 2\nWho owns the thread?\n");
     assert!(!first.out.contains("park`."), "{first}");
@@ -49,7 +48,7 @@ fn each_time_one_more() {
 
 #[test]
 fn a_hint_is_for_the_hole_the_reader_is_at() {
-    let (sandbox, chapter) = (sandbox(), Chapter::park());
+    let (sandbox, chapter) = (with_hints(Sandbox::new()), Chapter::park());
     sandbox.write("tests/my_04_park.rs", chapter.filled(|number| number != "4.1"));
     run(sandbox.course(&["hint"])).ends_with(0).says("TODO 4.2").says("Why not a plain");
     run(sandbox.course(&["hint", "4.1"])).ends_with(0).says("TODO 4.1").says("Hint 1 of 2");
@@ -62,7 +61,7 @@ fn a_hint_is_for_the_hole_the_reader_is_at() {
 
 #[test]
 fn when_no_hole_is_open_it_is_for_the_check_that_failed() {
-    let (sandbox, chapter) = (sandbox(), Chapter::park());
+    let (sandbox, chapter) = (with_hints(Sandbox::to_build_in()), Chapter::park());
     sandbox.write("tests/my_04_park.rs", chapter.filled_but("4.2", "loop { thread::park() }"));
     run(sandbox.course(&["hint", "4"])).ends_with(0).says("`cargo course check 4` says");
     run(sandbox.course(&["check", "4"])).ends_with(1);
@@ -78,8 +77,9 @@ fn when_no_hole_is_open_it_is_for_the_check_that_failed() {
 
 #[test]
 fn where_nothing_can_be_remembered_all_are_shown() {
-    let sandbox = sandbox();
+    let sandbox = with_hints(Sandbox::new());
     // A file where a folder is needed.
+    fs::create_dir(sandbox.target("")).unwrap();
     fs::write(sandbox.target("course"), "").unwrap();
     run(sandbox.course(&["hint", "4"])).ends_with(0).says("Hint 1 of 2").says("Hint 2 of 2");
 }

@@ -87,37 +87,20 @@ impl Sandbox {
         // Beside what cargo builds, so that the dependencies can be linked instead of copied.
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let sandbox = Sandbox { folder };
-        for part in [
-            ".cargo",
-            "Cargo.lock",
-            "Cargo.toml",
-            "book.toml",
-            "chapters",
-            "course",
-            "src",
-            "tests",
-        ] {
-            copy(&repository().join(part), &sandbox.path(part));
+        for entry in fs::read_dir(repository()).unwrap() {
+            let part = entry.unwrap().file_name().into_string().unwrap();
+            if part != "target" && part != ".git" {
+                copy(&repository().join(&part), &sandbox.path(&part));
+            }
         }
-        sandbox.list_the_chapters();
-        sandbox.borrow_dependencies();
         sandbox
     }
 
-    /// Writes a table of contents if the book has none: its chapters, and two to come.
-    fn list_the_chapters(&self) {
-        if self.path("chapters/SUMMARY.md").exists() {
-            return;
-        }
-        let mut summary = "# Summary\n\n".to_owned();
-        let chapters = self.list("chapters", "");
-        for slug in chapters.iter().filter(|slug| slug.as_bytes()[0].is_ascii_digit()) {
-            let (number, name) = (slug[..2].parse::<u32>().unwrap(), &slug[3..]);
-            summary += &format!("- [{number} · {name}]({slug}/README.md)\n");
-        }
-        summary += "- [5 · handoff]()\n- [6 · io-models]()\n- [7 · select]()\n";
-        self.write("chapters/SUMMARY.md", summary);
-        self.write("book.toml", "[book]\ntitle = \"Under .await\"\nsrc = \"chapters\"\n");
+    /// A fresh clone in which something is going to be compiled.
+    pub(crate) fn to_build_in() -> Self {
+        let sandbox = Sandbox::new();
+        sandbox.borrow_dependencies();
+        sandbox
     }
 
     /// A file of the checkout.

@@ -69,7 +69,7 @@ impl Drop for Watch {
 
 #[test]
 fn every_save_is_answered() {
-    let (sandbox, chapter) = (Sandbox::new(), Chapter::park());
+    let (sandbox, chapter) = (Sandbox::to_build_in(), Chapter::park());
     let watch = Watch::begin(&sandbox, &["4"]);
     watch.says("is yours now");
     watch.says("Next is TODO 4.1");
@@ -122,7 +122,7 @@ fn every_save_is_answered() {
 /// started goes on.
 #[test]
 fn what_hangs_is_not_waited_for() {
-    let (sandbox, chapter) = (Sandbox::new(), Chapter::park());
+    let (sandbox, chapter) = (Sandbox::to_build_in(), Chapter::park());
     let hangs = chapter.filled_but("4.2", "loop {}");
     sandbox.write(FILE, &hangs);
     let mut watch = Watch::begin(&sandbox, &["park"]);
