@@ -24,8 +24,7 @@ const STAMP: &str = ".made-from";
 pub(crate) fn built(checkout: &Checkout) -> Result<PathBuf> {
     let book = checkout.target.join("book");
     let stamp = stamp(checkout)?;
-    let made_from = fs::read_to_string(book.join(STAMP)).unwrap_or_default();
-    if made_from != stamp || !book.join("index.html").is_file() {
+    if made_from(&book) != stamp || !book.join("index.html").is_file() {
         let busy = Busy::with("building the book", PATIENCE);
         let warnings = build(checkout, &book, &stamp)?;
         drop(busy);
@@ -83,18 +82,25 @@ fn build(checkout: &Checkout, book: &Path, stamp: &str) -> Result<String> {
     // What is left over, after success or failure, is in nobody's way.
     let _ = fs::remove_dir_all(&old);
     let _ = fs::remove_dir_all(&new);
-    moved.map_err(|error| Failure::at("write", book, &error))?;
-    Ok(warnings.text())
+    match moved {
+        // Another companion may have been quicker.
+        Err(error) if made_from(book) != stamp => Err(Failure::at("write", book, &error)),
+        _ => Ok(warnings.text()),
+    }
 }
 
-/// What the book is made from, as one line: it changes when a source changes.
+/// The stamp of a book, if it has one.
+fn made_from(book: &Path) -> String {
+    fs::read_to_string(book.join(STAMP)).unwrap_or_default()
+}
+
+/// What the book is made from, as one line: it changes when a source or mdBook changes.
 fn stamp(checkout: &Checkout) -> Result<String> {
-    let mut sources = vec![checkout.root.join("book.toml")];
+    let mut sources = ["book.toml", "Cargo.lock"].map(|file| checkout.root.join(file)).to_vec();
     for folder in ["chapters", "src", "theme"] {
         collect(&checkout.root.join(folder), &mut sources);
     }
-    let mut made_from = Vec::new();
-    let mut included = Vec::new();
+    let (mut made_from, mut included) = (Vec::new(), Vec::new());
     for source in &sources {
         let bytes = fs::read(source).map_err(|error| Failure::at("read", source, &error))?;
         if source.extension().is_some_and(|extension| extension == "md") {
@@ -103,7 +109,7 @@ fn stamp(checkout: &Checkout) -> Result<String> {
         made_from.extend(source.to_string_lossy().bytes());
         made_from.extend(bytes);
     }
-    for source in included.iter().filter(|source| !sources.contains(source)) {
+    for source in included {
         // mdBook complains if it is missing.
         made_from.extend(fs::read(source).unwrap_or_default());
     }
@@ -129,8 +135,7 @@ fn includes(page: &Path, text: &str) -> Vec<PathBuf> {
     let folder = page.parent().unwrap_or(page);
     let includes = text.split("include ").skip(1);
     let paths = includes.filter_map(|rest| rest.split(['}', ':', '\n']).next());
-    let paths = paths.map(|path| folder.join(path.trim()));
-    paths.filter_map(|path| path.canonicalize().ok()).filter(|path| path.is_file()).collect()
+    paths.map(|path| folder.join(path.trim())).filter(|path| path.is_file()).collect()
 }
 
 /// Collects mdBook's warnings and errors, and lets all else it logs go.

@@ -165,14 +165,13 @@ fn messages(pipe: Option<impl io::Read>, name: &str) -> (Option<PathBuf>, Errors
 }
 
 impl Errors {
-    /// Adds a diagnostic, if it is an error with a place. What has none counts the others.
+    /// Adds a diagnostic, if it is an error and does not merely count the others.
     fn add(&mut self, diagnostic: &Value) {
-        let spans = diagnostic["spans"].as_array();
         let text = diagnostic["message"].as_str().unwrap_or_default();
-        let counts = text.starts_with("aborting due to") || text.starts_with("could not compile");
-        if diagnostic["level"] != "error" || counts {
+        if diagnostic["level"] != "error" || text.starts_with("aborting due to") {
             return;
         }
+        let spans = diagnostic["spans"].as_array();
         let primary = spans.into_iter().flatten().find(|span| span["is_primary"] == true);
         if let (true, Some(span)) = (self.file.is_empty(), primary) {
             self.file = span["file_name"].as_str().unwrap_or_default().to_owned();

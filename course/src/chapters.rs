@@ -27,7 +27,7 @@ impl Chapter {
     pub(crate) fn all(checkout: &Checkout) -> Result<Vec<Self>> {
         let summary = checkout.read(SUMMARY)?;
         let chapters = summary.lines().filter_map(Chapter::parse).collect::<Vec<_>>();
-        if !chapters.iter().any(|chapter| chapter.written) {
+        if chapters.is_empty() {
             return Err(Failure::unusable(format!(
                 "{SUMMARY} lists no chapter: `git restore {SUMMARY}` puts it back."
             )));
@@ -122,7 +122,7 @@ fn called(chapter: &Chapter, name: &str) -> bool {
         return number == chapter.number;
     }
     // `tests/my_04_park.rs`, `src/ch04_park.rs` and `chapters/04-park/` are what shells complete.
-    let name = name.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let name = name.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default();
     let name = name.trim_end_matches(".rs").to_lowercase().replace('_', "-");
     let name = name.strip_prefix("my-").or_else(|| name.strip_prefix("ch")).unwrap_or(&name);
     name == chapter.name || name == chapter.slug()

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use crate::checkout::Checkout;
 use crate::failure::{Failure, NOT_YET, Result};
 use crate::files;
 use crate::memory::{Checked, Memory, fingerprint};
-use crate::term::{self, BAD, BOLD, Busy, DIM, GOOD, PATIENCE, TYPE, say, styled};
+use crate::report;
+use crate::term::{self, Busy, GOOD, PATIENCE, TYPE, say, styled};
 
 /// The answer to a check.
 #[derive(Debug)]
@@ -54,7 +56,9 @@ pub(crate) fn check(
     let answer = examine(checkout, chapter, &executable, called_off)?;
     let failed = match &answer {
         Answer::Passes(_) => None,
-        Answer::NotYet(report) => Some(hole_in(report).unwrap_or_default()),
+        Answer::NotYet(report) => {
+            Some(report::hole(report, report::WRONG).unwrap_or("todo").to_owned())
+        }
         Answer::Errors(_) | Answer::CalledOff => return Ok(answer),
     };
     let mut memory = Memory::of(checkout, chapter);
@@ -76,7 +80,10 @@ pub(crate) fn print(
             say(styled(GOOD.bold(), report.trim_end()))?;
             say(format_args!("\n{}", afterwards(chapters, chapter)))?;
         }
-        Answer::NotYet(report) => say(coloured(report, &place(checkout, chapter, report)))?,
+        Answer::NotYet(report) => {
+            let place = report::place(checkout, chapter, report);
+            say(report::coloured(report, place.as_deref()))?;
+        }
         Answer::Errors(errors) => {
             say(errors.text.trim_end())?;
             if let Some(more) = elsewhere(chapter, &errors.file) {
@@ -87,6 +94,9 @@ pub(crate) fn print(
     }
     Ok(())
 }
+
+/// How often a running exam looks whether it is called off.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Runs the exam, and returns its report as an answer.
 fn examine(
@@ -113,22 +123,21 @@ fn examine(
             .map_err(failed)?,
     );
     let pipe = exam.0.stderr.take();
-    let report = thread::spawn(move || {
+    let (send, report) = mpsc::channel();
+    thread::spawn(move || {
         let mut bytes = Vec::new();
         // What has been read is the report, whatever ends it.
         let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
-        String::from_utf8_lossy(&bytes).into_owned()
+        send.send(String::from_utf8_lossy(&bytes).into_owned())
     });
-    let status = loop {
-        if let Some(status) = exam.0.try_wait().map_err(failed)? {
-            break status;
+    let report = loop {
+        match report.recv_timeout(LOOK) {
+            Ok(report) => break report,
+            Err(_) if called_off() => return Ok(Answer::CalledOff),
+            Err(_) => {}
         }
-        if called_off() {
-            return Ok(Answer::CalledOff);
-        }
-        thread::sleep(Duration::from_millis(5));
     };
-    let report = report.join().unwrap_or_default();
+    let status = exam.0.wait().map_err(failed)?;
     match status.code() {
         _ if report.trim().is_empty() => Err(Failure::unusable(format!(
             "The exam of chapter {} ended without a report ({status}). `cargo test --test {}` \
@@ -151,49 +160,6 @@ impl Drop for Exam {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// The number of the hole that a report is about: of `Next is TODO 4.1: …` and of
-/// `Not yet: 4.2 · …`.
-fn hole_in(report: &str) -> Option<String> {
-    let first = report.lines().next()?;
-    let hole = first.strip_prefix("Next is TODO ").or_else(|| first.strip_prefix("Not yet: "))?;
-    Some(hole.split([':', ' ']).next()?.to_owned())
-}
-
-/// Where the hole is that comes next: `tests/my_04_park.rs:44`.
-fn place(checkout: &Checkout, chapter: &Chapter, report: &str) -> Option<String> {
-    let hole = report.strip_prefix("Next is TODO ").and_then(|_| hole_in(report))?;
-    let text = checkout.read(&chapter.file()).ok()?;
-    let at = text.find(&format!("\"{hole}: "))?;
-    Some(format!("{}:{}", chapter.file(), text[..at].lines().count()))
-}
-
-/// A report in colour, with the place of the next hole below its first line.
-fn coloured(report: &str, place: &Option<String>) -> String {
-    let mut lines = Vec::new();
-    for line in report.trim_end().lines() {
-        let command = line.find("cargo course ");
-        lines.push(if line.starts_with("Next is TODO ") {
-            styled(BOLD, line)
-        } else if line.starts_with("Not yet: ") {
-            styled(BAD.bold(), line)
-        } else if let (Some((tag, seen)), true) = (line.split_once("] "), line.starts_with('[')) {
-            format!("{} {seen}", styled(BAD, format_args!("{tag}]")))
-        } else if let Some(rule) = line.strip_prefix("The rule: ") {
-            format!("{} {rule}", styled(BOLD, "The rule:"))
-        } else if line.starts_with("  ") || line.starts_with("More on it: ") {
-            styled(DIM, line)
-        } else if let Some(at) = command {
-            format!("{}{}", &line[..at], styled(TYPE, &line[at..]))
-        } else {
-            line.to_owned()
-        });
-        if let (1, Some(place)) = (lines.len(), place) {
-            lines.push(styled(DIM, format_args!("  {place}")));
-        }
-    }
-    lines.join("\n")
 }
 
 /// What to do when a chapter passes.
@@ -227,5 +193,5 @@ fn elsewhere(chapter: &Chapter, file: &str) -> Option<String> {
     } else {
         return None;
     };
-    Some(term::wrapped(&sentence, term::WIDTH))
+    Some(term::prose(&sentence))
 }

@@ -35,7 +35,7 @@ pub(crate) fn command(checkout: &Checkout, chapter: &Chapter, anyway: bool) -> R
     }
     let reference = chapter.starter(checkout, |_| false)?;
     let places = places(checkout, chapter, &reference)?;
-    let yours = files::above_the_checks(&yours).to_owned() + "\n";
+    let yours = files::above_the_checks(chapter, &yours).to_owned() + "\n";
     Ok(say(compared(&yours, &reference, &places).trim_end())?)
 }
 
@@ -84,7 +84,8 @@ fn compared(yours: &str, reference: &str, places: &[Place]) -> String {
         let titles = within.map(|(hole, _)| format!("{} · {}", hole.number, hole.text));
         let titles = titles.collect::<Vec<_>>();
         let title = if titles.is_empty() { "Elsewhere".to_owned() } else { titles.join("\n") };
-        let _ = writeln!(text, "\n{}", styled(BOLD, title));
+        text.truncate(text.trim_end().len());
+        let _ = writeln!(text, "\n\n{}", styled(BOLD, title));
         for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
             let (style, mark) = match change.tag() {
                 ChangeTag::Equal => (DIM, ' '),
@@ -92,12 +93,16 @@ fn compared(yours: &str, reference: &str, places: &[Place]) -> String {
                 ChangeTag::Insert => (GOOD, '+'),
             };
             let line = format!("{mark} {}", change.value());
-            let _ = writeln!(text, "{}", styled(style, line.trim_end()));
+            match line.trim_end() {
+                "" => text.push('\n'),
+                line => drop(writeln!(text, "{}", styled(style, line))),
+            }
         }
     }
     if !same.is_empty() {
         let numbers = same.iter().map(|(hole, _)| hole.number.as_str()).collect::<Vec<_>>();
-        let _ = writeln!(text, "\nThe same, letter for letter: {}.", numbers.join(", "));
+        text.truncate(text.trim_end().len());
+        let _ = writeln!(text, "\n\nThe same, letter for letter: {}.", numbers.join(", "));
     }
     text
 }

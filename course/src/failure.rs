@@ -32,25 +32,21 @@ impl Failure {
         Failure { message: message.into(), code: NOT_YET }
     }
 
-    /// A file or folder could not be read or written: `doing` is `read`, `write` and the like.
+    /// A file or folder could not be read or written: `doing` is `read`, `write` or `make`.
     pub(crate) fn at(doing: &str, path: &Path, error: &io::Error) -> Self {
-        let (path, reason) = (path.display(), reason(error));
-        let cure = match error.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                ". The course writes to tests/ and to cargo's target folder: copy the checkout to \
-                 a place that is yours, or set CARGO_TARGET_DIR if it is the target folder"
-            }
+        let path = path.display();
+        let why = match error.kind() {
             io::ErrorKind::InvalidData => {
-                ": it is not UTF-8, the encoding of Rust's sources. Save it as UTF-8"
+                "it is not UTF-8, the encoding of Rust's sources; save it as UTF-8".to_owned()
             }
-            _ => "",
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => format!(
+                "{}. The course writes to tests/ and to cargo's target folder: copy the checkout \
+                 to a place that is yours, or set CARGO_TARGET_DIR if it is the target folder",
+                reason(error)
+            ),
+            _ => reason(error),
         };
-        match error.kind() {
-            io::ErrorKind::InvalidData => {
-                Failure::unusable(format!("cannot {doing} {path}{cure}."))
-            }
-            _ => Failure::unusable(format!("cannot {doing} {path}: {reason}{cure}.")),
-        }
+        Failure::unusable(format!("Cannot {doing} {path}: {why}."))
     }
 
     /// Says what is wrong on standard error, and gives the code to end with.
@@ -67,7 +63,7 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure { message: String::new(), code: 0 },
-            _ => Failure::unusable(format!("cannot write the output: {}.", reason(&error))),
+            _ => Failure::unusable(format!("Cannot write the output: {}.", reason(&error))),
         }
     }
 }

@@ -11,22 +11,19 @@ use crate::memory::Memory;
 use crate::starter;
 use crate::term::note;
 
-/// The line above the checks in a reader's file.
-const BELOW: &str = "// ── The checks.";
-/// How the checks begin where that line is gone.
-const REMAINS: [&str; 3] = ["#[allow(unsafe_code)]", "mod support;", "mod examine {"];
+/// How the checks begin in a reader's file: the first of these that is there decides.
+const BEGINNINGS: [&str; 4] =
+    ["// ── The checks.", "#[allow(unsafe_code)]\nmod support;", "mod support;", "mod examine {"];
 
 /// The text of the reader's file, fit to be compiled with its checks. Makes the file if there is
 /// none, puts its checks back if they are damaged, and says what it did.
 pub(crate) fn ready(checkout: &Checkout, chapter: &Chapter) -> Result<String> {
-    let fresh = chapter.starter(checkout, |_| true)?;
-    let spoilt = spoilt_starter(checkout, chapter, &fresh)?;
-    let file = chapter.file();
-    match checkout.read_if_there(&file)? {
-        None => make(checkout, chapter, &fresh, spoilt),
+    let starter = Starter::of(checkout, chapter)?;
+    match checkout.read_if_there(&chapter.file())? {
+        None => make(checkout, chapter, &starter),
         Some(text) => {
-            if let Some(spoilt) = spoilt {
-                keep_edits(checkout, chapter, &spoilt)?;
+            if let Some(edits) = &starter.edits {
+                keep_edits(checkout, chapter, edits)?;
             }
             mend(checkout, chapter, text)
         }
@@ -34,20 +31,17 @@ pub(crate) fn ready(checkout: &Checkout, chapter: &Chapter) -> Result<String> {
 }
 
 /// The part of a reader's file above the checks: what readers write.
-pub(crate) fn above_the_checks(text: &str) -> &str {
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        if line.starts_with(BELOW) || REMAINS.iter().any(|remains| line.starts_with(remains)) {
-            return text[..at].trim_end();
-        }
-        at += line.len();
-    }
-    text.trim_end()
+pub(crate) fn above_the_checks<'a>(chapter: &Chapter, text: &'a str) -> &'a str {
+    let tail = starter::tail(&chapter.slug());
+    let whole = text.trim_end().strip_suffix(tail.trim());
+    let line = |beginning: &&str| Some(text.find(&format!("\n{beginning}"))?);
+    let damaged = || BEGINNINGS.iter().find_map(line).map(|at| &text[..at]);
+    whole.or_else(damaged).unwrap_or(text).trim_end()
 }
 
 /// Puts the reader's file aside and makes a fresh one.
 pub(crate) fn reset(checkout: &Checkout, chapter: &Chapter) -> Result<()> {
-    let fresh = chapter.starter(checkout, |_| true)? + &starter::tail(&chapter.slug());
+    let fresh = Starter::of(checkout, chapter)?.text + &starter::tail(&chapter.slug());
     let file = chapter.file();
     let path = checkout.root.join(&file);
     match fs::read(&path) {
@@ -67,45 +61,49 @@ pub(crate) fn reset(checkout: &Checkout, chapter: &Chapter) -> Result<()> {
     Ok(())
 }
 
-/// Makes the reader's file: from the starter, or from what the reader wrote into the starter.
-fn make(
-    checkout: &Checkout,
-    chapter: &Chapter,
-    fresh: &str,
-    spoilt: Option<String>,
-) -> Result<String> {
-    let (file, starter) = (chapter.file(), chapter.part("starter.rs"));
-    let text = match &spoilt {
-        Some(edits) => edits.trim_end().to_owned() + "\n",
-        // What is committed, so that tinkering with the layer itself does not change exercises.
-        None => checkout.read_if_there(&starter)?.unwrap_or_else(|| fresh.to_owned()),
-    };
-    let text = text + &starter::tail(&chapter.slug());
-    write_new(checkout, &file, text.as_bytes())
-        .map_err(|error| Failure::at("make", Path::new(&file), &error))?;
-    if spoilt.is_some() {
-        checkout.write(&starter, fresh)?;
-        note(format!(
-            "What you wrote into {starter} stands in {file} now, which is yours and is checked; \
-             the starter is as it was.\n"
-        ));
-    } else if Memory::of(checkout, chapter) != Memory::default() {
-        note(format!("{file} was gone: here is a fresh one.\n"));
-    } else {
-        note(format!("{file} is yours now: made from {starter}, and not part of the git tree.\n"));
-    }
-    Ok(text)
+/// What a reader begins with.
+struct Starter {
+    /// The committed starter, or what it should be if it was edited.
+    text: String,
+    /// What stands in its place, if a reader has filled holes there by mistake.
+    edits: Option<String>,
 }
 
-/// What stands in the committed starter, if a reader has filled holes there by mistake.
-fn spoilt_starter(checkout: &Checkout, chapter: &Chapter, fresh: &str) -> Result<Option<String>> {
-    let Some(committed) = checkout.read_if_there(&chapter.part("starter.rs"))? else {
-        return Ok(None);
-    };
-    // A starter that merely differs shows that the layer was changed, which readers may do.
-    let open = starter::open_holes(&committed);
-    let filled = starter::open_holes(fresh).iter().any(|hole| !open.contains(hole));
-    Ok(filled.then_some(committed))
+impl Starter {
+    /// The starter of `chapter`.
+    fn of(checkout: &Checkout, chapter: &Chapter) -> Result<Self> {
+        let made = chapter.starter(checkout, |_| true)?;
+        let Some(committed) = checkout.read_if_there(&chapter.part("starter.rs"))? else {
+            return Ok(Starter { text: made, edits: None });
+        };
+        let open = starter::open_holes(&committed);
+        if starter::open_holes(&made).iter().any(|hole| !open.contains(hole)) {
+            return Ok(Starter { text: made, edits: Some(committed) });
+        }
+        // If it merely differs, the layer was changed: readers may, and the exercise stays.
+        Ok(Starter { text: committed, edits: None })
+    }
+}
+
+/// Makes the reader's file: from the starter, or from what the reader wrote into the starter.
+fn make(checkout: &Checkout, chapter: &Chapter, starter: &Starter) -> Result<String> {
+    let (file, path) = (chapter.file(), chapter.part("starter.rs"));
+    let code = starter.edits.as_ref().unwrap_or(&starter.text).trim_end();
+    let text = format!("{code}\n{}", starter::tail(&chapter.slug()));
+    write_new(checkout, &file, text.as_bytes())
+        .map_err(|error| Failure::at("make", Path::new(&file), &error))?;
+    if starter.edits.is_some() {
+        checkout.write(&path, &starter.text)?;
+        note(format!(
+            "What you wrote into {path} stands in {file} now, which is yours and is checked; the \
+             starter is as it was.\n"
+        ));
+    } else if Memory::of(checkout, chapter).checked.is_some() {
+        note(format!("{file} was gone: here is a fresh one.\n"));
+    } else {
+        note(format!("{file} is yours now: made from {path}, and ignored by git.\n"));
+    }
+    Ok(text)
 }
 
 /// Saves what a reader has written into the committed starter although there is a file for it.
@@ -127,7 +125,7 @@ fn mend(checkout: &Checkout, chapter: &Chapter, text: String) -> Result<String> 
     }
     let file = chapter.file();
     let backup = back_up(checkout, chapter, text.as_bytes())?;
-    let mended = above_the_checks(&text).to_owned() + "\n" + &tail;
+    let mended = above_the_checks(chapter, &text).to_owned() + "\n" + &tail;
     checkout.write(&file, &mended)?;
     note(format!(
         "The checks at the end of {file} were not whole: they are back. The file as it was is \

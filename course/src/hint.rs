@@ -4,16 +4,16 @@ use crate::chapters::{self, Chapter};
 use crate::checkout::Checkout;
 use crate::failure::{Failure, Result};
 use crate::files;
-use crate::memory::{Memory, fingerprint};
+use crate::memory::{Checked, Memory, fingerprint};
 use crate::starter::{self, Hole};
-use crate::term::{BOLD, DIM, TYPE, WIDTH, say, styled, wrapped};
+use crate::term::{BOLD, DIM, TYPE, WIDTH, prose, say, styled, wrapped};
 
 /// `cargo course hint N`: the next hint for the hole the reader is at.
 pub(crate) fn command(checkout: &Checkout, chapter: &Chapter) -> Result<()> {
     let holes = chapter.holes(checkout)?;
     match at(checkout, chapter, &holes)? {
         At::Hole(hole) => give(checkout, chapter, &hole)?,
-        At::Nowhere(why) => say(wrapped(&format!("{why} {}", examples(&holes)), WIDTH))?,
+        At::Nowhere(why) => say(prose(&format!("{why} {}", examples(&holes))))?,
     }
     Ok(())
 }
@@ -39,29 +39,33 @@ enum At {
     Nowhere(String),
 }
 
-/// Where the reader is: at the first open hole, or at the one whose check failed last.
+/// Where the reader is: at the first open hole, or before it where the last check failed.
 fn at(checkout: &Checkout, chapter: &Chapter, holes: &[Hole]) -> Result<At> {
     let number = chapter.number;
     let text = checkout.read_if_there(&chapter.file())?;
-    let open = text.as_ref().map(|text| starter::open_holes(files::above_the_checks(text)));
-    // Without a file all holes are open.
-    let is_open =
-        |hole: &&Hole| open.as_ref().is_none_or(|o| o.iter().any(|o| o.number == hole.number));
-    if let Some(hole) = holes.iter().find(is_open) {
-        return Ok(At::Hole(hole.clone()));
-    }
     let checked = Memory::of(checkout, chapter).checked;
-    let unchanged = |file| text.is_some_and(|text| fingerprint(text.as_bytes()) == file);
-    let failed = checked.as_ref().and_then(|checked| checked.failed.as_ref());
-    if let Some(hole) = holes.iter().find(|hole| Some(&hole.number) == failed) {
+    let failed = checked.as_ref().and_then(|checked| checked.failed.as_deref());
+    let is_at = |hole: &&Hole| match &text {
+        Some(text) => failed == Some(&hole.number) || is_open(chapter, text, hole),
+        // Without a file all holes are open.
+        None => true,
+    };
+    if let Some(hole) = holes.iter().find(is_at) {
         return Ok(At::Hole(hole.clone()));
     }
+    let unchanged = |file| text.is_some_and(|text| fingerprint(text.as_bytes()) == file);
     Ok(At::Nowhere(match checked {
-        Some(checked) if checked.failed.is_none() && unchanged(checked.file) => {
+        Some(Checked { file, failed: None }) if unchanged(file) => {
             format!("Chapter {number} passes.")
         }
         _ => format!("No hole is open: `cargo course check {number}` says what is not right yet."),
     }))
+}
+
+/// Whether the reader's file still has this hole.
+fn is_open(chapter: &Chapter, text: &str, hole: &Hole) -> bool {
+    let open = starter::open_holes(files::above_the_checks(chapter, text));
+    open.iter().any(|open| open.number == hole.number)
 }
 
 /// Gives the next hint for `hole`; after the last one, all of them again.

@@ -19,7 +19,7 @@ pub(crate) fn command(checkout: &Checkout, chapters: &[Chapter]) -> Result<()> {
     }
     say(table(checkout, chapters))?;
     say(to_come(chapters))?;
-    say(next(checkout, chapters)?)?;
+    say(next(checkout, chapters))?;
     book.map(drop)
 }
 
@@ -114,8 +114,8 @@ fn to_come(chapters: &[Chapter]) -> String {
 }
 
 /// The next step, as one command.
-fn next(checkout: &Checkout, chapters: &[Chapter]) -> Result<String> {
-    let chapter = progress::current(checkout, chapters)?;
+fn next(checkout: &Checkout, chapters: &[Chapter]) -> String {
+    let chapter = progress::current(checkout, chapters);
     let (number, name) = (chapter.number, &chapter.name);
     let (what, command) = match Progress::of(checkout, chapter) {
         Progress::NotBegun { .. } | Progress::NoExercises => {
@@ -132,5 +132,5 @@ fn next(checkout: &Checkout, chapters: &[Chapter]) -> Result<String> {
             format!("cargo course diff {number}"),
         ),
     };
-    Ok(format!("  {} {what}:  {}\n", styled(BOLD, "Next:"), styled(TYPE, command)))
+    format!("  {} {what}:  {}\n", styled(BOLD, "Next:"), styled(TYPE, command))
 }

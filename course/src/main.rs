@@ -18,6 +18,7 @@ mod list;
 mod memory;
 mod progress;
 mod read;
+mod report;
 mod run;
 mod starter;
 mod term;
@@ -95,7 +96,7 @@ enum Order {
     },
     /// Show your version of a chapter beside the reference, once it passes.
     Diff {
-        /// The chapter.
+        /// The chapter; without it, the one whose file was saved last.
         chapter: Option<String>,
         /// Although it does not pass yet.
         #[arg(long)]
@@ -114,7 +115,7 @@ fn follow(order: Option<Order>) -> Result<u8> {
     let chapters = &Chapter::all(checkout)?;
     let chapter = |name: Option<String>| match name {
         Some(name) => chapters::named(chapters, &name),
-        None => progress::current(checkout, chapters),
+        None => Ok(progress::current(checkout, chapters)),
     };
     match order {
         None => list::command(checkout, chapters)?,
@@ -131,6 +132,9 @@ fn follow(order: Option<Order>) -> Result<u8> {
             hint::for_hole(checkout, chapters, &hole)?;
         }
         Some(Order::Hint { chapter: name }) => hint::command(checkout, chapter(name)?)?,
+        Some(Order::Diff { chapter: None, anyway }) => {
+            diff::command(checkout, progress::latest(checkout, chapters), anyway)?;
+        }
         Some(Order::Diff { chapter: name, anyway }) => {
             diff::command(checkout, chapter(name)?, anyway)?;
         }

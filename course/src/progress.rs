@@ -2,7 +2,6 @@
 
 use crate::chapters::Chapter;
 use crate::checkout::Checkout;
-use crate::failure::Result;
 use crate::files;
 use crate::memory::{Memory, fingerprint};
 use crate::starter;
@@ -44,7 +43,7 @@ impl Progress {
             Ok(None) => return Progress::NotBegun { holes },
             Err(_) => return Progress::Filled,
         };
-        let open = starter::open_holes(files::above_the_checks(&text)).len();
+        let open = starter::open_holes(files::above_the_checks(chapter, &text)).len();
         if open > 0 {
             return Progress::Open { open, holes };
         }
@@ -62,20 +61,20 @@ impl Progress {
     }
 }
 
-/// The chapter the reader is at: the one worked on last, or the one after it if that passes.
-pub(crate) fn current<'a>(checkout: &Checkout, chapters: &'a [Chapter]) -> Result<&'a Chapter> {
-    let written = chapters.iter().filter(|chapter| chapter.written).collect::<Vec<_>>();
-    let saved = |chapter: &Chapter| {
+/// The chapter the reader is at: the latest, or the next after it that does not pass yet.
+pub(crate) fn current<'a>(checkout: &Checkout, chapters: &'a [Chapter]) -> &'a Chapter {
+    let latest = latest(checkout, chapters);
+    let (before, after) = chapters.split_at(chapters.partition_point(|c| c.number < latest.number));
+    let to_do = |chapter: &&Chapter| chapter.written && !Progress::of(checkout, chapter).is_done();
+    after.iter().chain(before).find(to_do).unwrap_or(latest)
+}
+
+/// The chapter whose file was saved last; before there is any, the first.
+pub(crate) fn latest<'a>(checkout: &Checkout, chapters: &'a [Chapter]) -> &'a Chapter {
+    let saved = |chapter: &&Chapter| {
         let file = checkout.root.join(chapter.file()).metadata().ok()?;
         file.modified().ok()
     };
-    let last = written.iter().position(|chapter| {
-        let newest = written.iter().filter_map(|chapter| saved(chapter)).max();
-        newest.is_some() && saved(chapter) == newest
-    });
-    let (before, after) = written.split_at(last.unwrap_or(0));
-    let open = |chapter: &&&Chapter| !Progress::of(checkout, chapter).is_done();
-    let next = after.iter().find(open).or_else(|| before.iter().find(open));
-    // `Chapter::all` has seen to it that there is one.
-    Ok(next.or(written.last()).copied().unwrap_or(&chapters[0]))
+    let begun = chapters.iter().filter(|chapter| chapter.written && saved(chapter).is_some());
+    begun.max_by_key(saved).unwrap_or(&chapters[0])
 }

@@ -40,11 +40,14 @@ pub(crate) fn say(text: impl Display) -> io::Result<()> {
 
 /// Prints running text and a line end to standard error, if there is anybody to read it.
 pub(crate) fn note(text: impl Display) {
-    let mut text = text.to_string();
-    if io::stderr().is_terminal() {
-        text = wrapped(&text, WIDTH);
-    }
+    let text = text.to_string();
+    let text = if io::stderr().is_terminal() { wrapped(&text, WIDTH) } else { text };
     let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// Running text for standard output: in lines of its own on a terminal, as it is elsewhere.
+pub(crate) fn prose(text: &str) -> String {
+    if io::stdout().is_terminal() { wrapped(text, WIDTH) } else { text.to_owned() }
 }
 
 /// Running text in lines of at most `width` columns. Paragraphs stay apart; lines that are indented,

@@ -1,7 +1,6 @@
 //! Checks whenever the reader saves.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -74,9 +73,8 @@ fn answer(
     text: &str,
     saves: &mut Saves<'_>,
 ) -> Result<()> {
-    let path = checkout.root.join(chapter.file());
-    let mut again =
-        || saves.came_besides(chapter, || fs::read(&path).is_ok_and(|t| t != text.as_bytes()));
+    let changed = || checkout.read(&chapter.file()).ok().as_deref() != Some(text);
+    let mut again = || saves.came_besides(chapter, changed);
     let busy = Busy::with("checking", Duration::ZERO);
     let checked = check::check(checkout, chapter, text, &busy, &mut again);
     drop(busy);

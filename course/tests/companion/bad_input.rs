@@ -97,9 +97,8 @@ fn a_layer_that_was_changed() {
 fn a_file_that_was_deleted() {
     let (sandbox, chapter) = (Sandbox::new(), Chapter::park());
     run(sandbox.course_without_cargo(&["check", "4"])).notes("is yours now");
-    run(sandbox.course(&["hint", "4"]));
     fs::create_dir_all(sandbox.target("course")).unwrap();
-    fs::write(sandbox.target("course/04-park.txt"), "hints 4.1 1\n").unwrap();
+    fs::write(sandbox.target("course/04-park.txt"), "checked 1 todo\n").unwrap();
     fs::remove_file(sandbox.path(FILE)).unwrap();
     run(sandbox.course_without_cargo(&["check", "4"])).notes("was gone: here is a fresh one");
     assert_eq!(sandbox.read(FILE), chapter.filled(|_| true));
@@ -150,11 +149,11 @@ fn a_file_that_is_not_utf_8() {
 fn a_file_that_cannot_be_made() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path(FILE)).unwrap();
-    run(sandbox.course(&["check", "4"])).ends_with(2).notes(&format!("cannot read {FILE}"));
-    run(sandbox.course(&["reset", "4"])).ends_with(2).notes(&format!("cannot read {FILE}"));
+    run(sandbox.course(&["check", "4"])).ends_with(2).notes(&format!("Cannot read {FILE}"));
+    run(sandbox.course(&["reset", "4"])).ends_with(2).notes(&format!("Cannot read {FILE}"));
     fs::remove_dir_all(sandbox.path("tests")).unwrap();
-    run(sandbox.course(&["check", "4"])).ends_with(2).notes(&format!("cannot make {FILE}"));
-    run(sandbox.course(&["watch", "4"])).ends_with(2).notes(&format!("cannot make {FILE}"));
+    run(sandbox.course(&["check", "4"])).ends_with(2).notes(&format!("Cannot make {FILE}"));
+    run(sandbox.course(&["watch", "4"])).ends_with(2).notes(&format!("Cannot make {FILE}"));
 }
 
 #[test]

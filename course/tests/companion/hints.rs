@@ -60,11 +60,17 @@ fn a_hint_is_for_the_hole_the_reader_is_at() {
 }
 
 #[test]
-fn when_no_hole_is_open_it_is_for_the_check_that_failed() {
+fn it_is_for_the_check_that_failed_if_that_comes_first() {
     let (sandbox, chapter) = (with_hints(Sandbox::to_build_in()), Chapter::park());
     sandbox.write("tests/my_04_park.rs", chapter.filled_but("4.2", "loop { thread::park() }"));
     run(sandbox.course(&["hint", "4"])).ends_with(0).says("`cargo course check 4` says");
     run(sandbox.course(&["check", "4"])).ends_with(1);
+    run(sandbox.course(&["hint", "4"])).ends_with(0).says("TODO 4.2").says("Hint 1 of 1");
+    // What is wrong comes before what is open.
+    let open = chapter
+        .filled_but("4.2", "loop { thread::park() }")
+        .replace("*woken = false;\n        }", "todo!(\"4.4: wait\")\n        }");
+    sandbox.write("tests/my_04_park.rs", open);
     run(sandbox.course(&["hint", "4"])).ends_with(0).says("TODO 4.2");
     // Nothing but the count is lost with what is remembered.
     fs::remove_dir_all(sandbox.target("course")).unwrap();

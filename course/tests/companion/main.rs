@@ -8,4 +8,5 @@ mod sandbox;
 mod watching;
 
 #[path = "../../src/starter.rs"]
+#[allow(dead_code)]
 mod starter;

@@ -72,7 +72,7 @@ fn no_book_where_nothing_can_be_written() {
     let sandbox = Sandbox::new();
     let mut command = sandbox.course(&[]);
     command.env("CARGO_TARGET_DIR", sandbox.path("Cargo.toml"));
-    run(command).ends_with(2).says("  4  ").notes("cannot make ");
+    run(command).ends_with(2).says("  4  ").notes("Cannot make ");
 }
 
 #[test]
