@@ -28,7 +28,6 @@ use std::thread::{self, Thread};
 use crate::ledger;
 use crate::ledger::Event;
 
-// ANCHOR: block_on
 /// Runs `future` to completion on this thread, which sleeps while the future is pending.
 ///
 /// May be called inside a future that another `block_on` is running.
@@ -38,6 +37,7 @@ use crate::ledger::Event;
 ///
 /// assert_eq!(block_on(async { 1 + 2 }), 3);
 /// ```
+// ANCHOR: block_on
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
     let parker = Parker::take();
@@ -67,7 +67,9 @@ pub struct Parker {
     /// A parker parks the thread that made it, so it is not `Send`.
     here: PhantomData<*const ()>,
 }
+// ANCHOR_END: Parker
 
+// ANCHOR: Signal
 /// The wake that has not been slept on yet.
 #[derive(Debug)]
 struct Signal {
@@ -76,9 +78,8 @@ struct Signal {
     /// Whose sleep a wake ends.
     thread: Thread,
 }
-// ANCHOR_END: Parker
+// ANCHOR_END: Signal
 
-// ANCHOR: impl_Parker
 impl Parker {
     /// A parker for the current thread.
     #[expect(clippy::new_without_default, reason = "it depends on the thread it is made on")]
@@ -91,22 +92,27 @@ impl Parker {
     pub fn waker(&self) -> &Waker {
         &self.waker
     }
+}
 
+// ANCHOR: park
+impl Parker {
     /// Sleeps until the waker is woken, and uses that wake up. Returns at once if it has been
     /// woken since the last time; however often that was, it counts as one wake.
     pub fn park(&self) {
-        // `thread::park` alone would not do: it may return early, and code inside the future may
-        // park as well and swallow our `unpark`. The flag belongs to us alone.
+        ledger::record("thread", Event::Park);
+        // Nothing may stand between the look and the sleep that could park as well: it would
+        // swallow the `unpark` of a wake that comes in between. So the ledger stays outside.
         // ANCHOR: todo_4_2 sleep until the flag is set, and clear it
         while !self.signal.woken.swap(false, Ordering::Acquire) {
-            ledger::record("thread", Event::Park);
             thread::park();
-            ledger::record("thread", Event::Unpark);
         }
         // ANCHOR_END: todo_4_2
+        ledger::record("thread", Event::Unpark);
     }
 }
+// ANCHOR_END: park
 
+// ANCHOR: Wake_for_Signal
 impl Wake for Signal {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
@@ -122,7 +128,7 @@ impl Wake for Signal {
         // ANCHOR_END: todo_4_3
     }
 }
-// ANCHOR_END: impl_Parker
+// ANCHOR_END: Wake_for_Signal
 
 // ANCHOR: cached
 thread_local! {
