@@ -69,17 +69,6 @@ pub struct Parker {
 }
 // ANCHOR_END: Parker
 
-// ANCHOR: Signal
-/// The wake that has not been slept on yet.
-#[derive(Debug)]
-struct Signal {
-    /// Set by a wake, used up by `park`. The flag is the truth; parking is only a way to wait.
-    woken: AtomicBool,
-    /// Whose sleep a wake ends.
-    thread: Thread,
-}
-// ANCHOR_END: Signal
-
 impl Parker {
     /// A parker for the current thread.
     #[expect(clippy::new_without_default, reason = "it depends on the thread it is made on")]
@@ -92,25 +81,38 @@ impl Parker {
     pub fn waker(&self) -> &Waker {
         &self.waker
     }
-}
 
-// ANCHOR: park
-impl Parker {
     /// Sleeps until the waker is woken, and uses that wake up. Returns at once if it has been
     /// woken since the last time; however often that was, it counts as one wake.
     pub fn park(&self) {
         ledger::record("thread", Event::Park);
-        // Nothing may stand between the look and the sleep that could park as well: it would
-        // swallow the `unpark` of a wake that comes in between. So the ledger stays outside.
-        // ANCHOR: todo_4_2 sleep until the flag is set, and clear it
-        while !self.signal.woken.swap(false, Ordering::Acquire) {
-            thread::park();
-        }
-        // ANCHOR_END: todo_4_2
+        self.signal.sleep();
         ledger::record("thread", Event::Unpark);
     }
 }
-// ANCHOR_END: park
+
+// ANCHOR: Signal
+/// The wake that has not been slept on yet.
+#[derive(Debug)]
+struct Signal {
+    /// Set by a wake, used up by `sleep`. The flag is the truth; parking is only a way to wait.
+    woken: AtomicBool,
+    /// Whose sleep a wake ends.
+    thread: Thread,
+}
+
+impl Signal {
+    fn sleep(&self) {
+        // No other code between the look and the park: it might park as well, and swallow the
+        // `unpark` of a wake that comes in between.
+        // ANCHOR: todo_4_2 sleep until the flag is set, and clear it
+        while !self.woken.swap(false, Ordering::Acquire) {
+            thread::park();
+        }
+        // ANCHOR_END: todo_4_2
+    }
+}
+// ANCHOR_END: Signal
 
 // ANCHOR: Wake_for_Signal
 impl Wake for Signal {
@@ -119,7 +121,7 @@ impl Wake for Signal {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Pairs with the `Acquire` in `park`: what was done before the wake is seen by the poll
+        // Pairs with the `Acquire` in `sleep`: what was done before the wake is seen by the poll
         // after it. If the flag was set already, whoever set it ends the sleep.
         // ANCHOR: todo_4_3 set the flag; if it was not set before, end the sleep
         if !self.woken.swap(true, Ordering::Release) {

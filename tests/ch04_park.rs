@@ -16,7 +16,7 @@ use under_await::ch04_park::{Parker, block_on};
 mod support;
 
 /// Long enough for a slow machine, short enough for a hang.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(if cfg!(miri) { 100 } else { 10 });
 
 /// Invariant 1. Two threads, one ball: each wake is answered by a poll before the next one is
 /// sent, so a single lost wake stops the game. The poll waits for the next ball now longer, now
