@@ -90,6 +90,7 @@ struct Signal {
 }
 
 impl Signal {
+    /// Returns when the flag is set, and clears it. For the signal's own thread only.
     fn sleep(&self) {
         // No other code between the look and the park: it might park as well, and swallow the
         // `unpark` of a wake that comes in between.
@@ -122,7 +123,7 @@ impl Parker {
 
     /// Keeps the parker for this thread's next `block_on`.
     fn put_back(self) {
-        // An error means that the thread is ending; then there is no next one.
+        // An error means that the thread is ending, and the cache is gone.
         let _ = CACHED.try_with(|cached| cached.set(Some(self)));
     }
 }
