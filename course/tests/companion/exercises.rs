@@ -51,8 +51,7 @@ fn walk(sandbox: &Sandbox, chapter: &Chapter) {
     // The same by plain cargo, which has nothing to build again.
     let plain = run(sandbox.cargo(&["test", "--test", &chapter.test()])).ends_with(0);
     assert!(!plain.err.contains("Compiling"), "{plain}");
-    let plain = plain.says("test examine::chapter_").says("1 passed");
-    assert!(plain.out.contains("All ") || !plain.out.contains("FAILED"), "{plain}");
+    plain.says("test examine::chapter_").says("1 passed");
 }
 
 /// Asserts that a report names this hole as the next, says where it is, and says nothing else.
