@@ -70,6 +70,7 @@ fn what_does_not_end_is_ended_and_explained() {
     let (sandbox, chapter) = (Sandbox::to_build_in(), Chapter::park());
     let busy_loop = "loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            parker.put_back();
             return output;
         }
     }";
