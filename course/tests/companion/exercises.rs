@@ -142,7 +142,12 @@ fn the_reference_is_for_afterwards() {
     let shown = run(sandbox.course(&["diff", "4", "--anyway"])).ends_with(0);
     let shown = shown.says("4.7 · ").says("\n-             todo!(\"4.7: ").says("\n+ ");
     assert!(!shown.out.contains("4.1 · "), "{shown}");
-    shown.says("The same, letter for letter: 4.1, 4.2, 4.3, 4.4, 4.5, 4.6.");
+    shown.says("The same, line for line: 4.1, 4.2, 4.3, 4.4, 4.5, 4.6.");
+
+    // How it is indented makes no difference.
+    let indented = chapter.filled(|_| false).replace("\n    ", "\n      ");
+    sandbox.write(file, indented);
+    run(sandbox.course(&["diff", "--anyway"])).ends_with(0).says("the same, line for line");
 
     // Another way to do 4.3, and a line of the reader's own.
     let own = chapter.filled_but("4.3", "self.woken.store(true, Ordering::Release);");
@@ -157,7 +162,7 @@ fn the_reference_is_for_afterwards() {
     shown.says("\n-         self.woken.store(true, Ordering::Release);\n");
 
     sandbox.write(file, chapter.filled(|_| false));
-    run(sandbox.course(&["diff", "park"])).ends_with(0).says("the same, letter for letter");
+    run(sandbox.course(&["diff", "park"])).ends_with(0).says("the same, line for line");
 }
 
 /// What a reader has written is never lost.
