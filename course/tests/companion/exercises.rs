@@ -51,8 +51,7 @@ fn walk(sandbox: &Sandbox, chapter: &Chapter) {
     // The same by plain cargo, which has nothing to build again.
     let plain = run(sandbox.cargo(&["test", "--test", &chapter.test()])).ends_with(0);
     assert!(!plain.err.contains("Compiling"), "{plain}");
-    let plain = plain.says("test examine::chapter_").says("1 passed");
-    assert!(plain.out.contains("All ") || !plain.out.contains("FAILED"), "{plain}");
+    plain.says("test examine::chapter_").says("1 passed");
 }
 
 /// Asserts that a report names this hole as the next, says where it is, and says nothing else.
@@ -71,6 +70,7 @@ fn what_does_not_end_is_ended_and_explained() {
     let (sandbox, chapter) = (Sandbox::to_build_in(), Chapter::park());
     let busy_loop = "loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            parker.put_back();
             return output;
         }
     }";
@@ -142,7 +142,12 @@ fn the_reference_is_for_afterwards() {
     let shown = run(sandbox.course(&["diff", "4", "--anyway"])).ends_with(0);
     let shown = shown.says("4.7 · ").says("\n-             todo!(\"4.7: ").says("\n+ ");
     assert!(!shown.out.contains("4.1 · "), "{shown}");
-    shown.says("The same, letter for letter: 4.1, 4.2, 4.3, 4.4, 4.5, 4.6.");
+    shown.says("The same, line for line: 4.1, 4.2, 4.3, 4.4, 4.5, 4.6.");
+
+    // How it is indented makes no difference.
+    let indented = chapter.filled(|_| false).replace("\n    ", "\n      ");
+    sandbox.write(file, indented);
+    run(sandbox.course(&["diff", "--anyway"])).ends_with(0).says("the same, line for line");
 
     // Another way to do 4.3, and a line of the reader's own.
     let own = chapter.filled_but("4.3", "self.woken.store(true, Ordering::Release);");
@@ -157,7 +162,7 @@ fn the_reference_is_for_afterwards() {
     shown.says("\n-         self.woken.store(true, Ordering::Release);\n");
 
     sandbox.write(file, chapter.filled(|_| false));
-    run(sandbox.course(&["diff", "park"])).ends_with(0).says("the same, letter for letter");
+    run(sandbox.course(&["diff", "park"])).ends_with(0).says("the same, line for line");
 }
 
 /// What a reader has written is never lost.
