@@ -121,7 +121,9 @@ chapter! {
     ch04, "04-park", "04_park", ch04_park, starter_04,
     // futures' `block_on` refuses to run inside another.
     oracle { pub use futures::executor::block_on; } except { nested }
-    mistakes { no_flag cleared_after_the_poll }
+    mistakes {
+        cleared_after_the_poll flag_without_unpark naps never_cleared no_flag parks_once tidied_away
+    }
 }
 
 const CHAPTERS: &[Chapter] = &[ch04::CHAPTER];
