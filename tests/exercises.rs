@@ -18,6 +18,10 @@ mod support;
 mod starter;
 
 #[rustfmt::skip] // It is generated.
+#[path = "../chapters/03-waker/starter.rs"]
+mod starter_03;
+
+#[rustfmt::skip] // It is generated.
 #[path = "../chapters/04-park/starter.rs"]
 mod starter_04;
 
@@ -118,6 +122,45 @@ impl Mistake {
 }
 
 chapter! {
+    ch03, "03-waker", "03_waker", ch03_waker, starter_03,
+    // futures writes the table for us, as std's `Wake` does: what it calls `ArcWake`.
+    oracle {
+        use futures::task::ArcWake;
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        use std::task::Waker;
+
+        pub struct Counter {
+            wakes: AtomicUsize,
+        }
+        impl Counter {
+            pub fn wakes(&self) -> usize {
+                self.wakes.load(Ordering::Relaxed)
+            }
+        }
+        impl ArcWake for Counter {
+            fn wake_by_ref(counter: &Arc<Self>) {
+                counter.wakes.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        pub fn counting() -> (Waker, Arc<Counter>) {
+            let counter = Arc::new(Counter { wakes: AtomicUsize::new(0) });
+            (futures::task::waker(counter.clone()), counter)
+        }
+
+        pub mod extend {
+            pub use super::super::super::reference::subject::extend::*;
+            pub use futures::task::noop_waker as noop;
+        }
+    } except {}
+    mistakes {
+        clone_copies_the_pointer a_table_for_every_clone wake_by_ref_gives_up_a_share
+        wake_keeps_its_share drops_before_it_wakes dropping_sets_the_flag a_flag_in_an_arc
+        still_in_a_hurry looks_afterwards looks_before
+    }
+}
+
+chapter! {
     ch04, "04-park", "04_park", ch04_park, starter_04,
     // futures' `block_on` refuses to run inside another.
     oracle { pub use futures::executor::block_on; } except { nested }
@@ -126,7 +169,7 @@ chapter! {
     }
 }
 
-const CHAPTERS: &[Chapter] = &[ch04::CHAPTER];
+const CHAPTERS: &[Chapter] = &[ch03::CHAPTER, ch04::CHAPTER];
 
 #[test]
 fn every_check_passes_on_the_reference() {

@@ -29,6 +29,7 @@ pub const TAGS: &[(&str, &str)] = &[
     ("leak", "who owns a share of the waker's data gives it up: by `wake` or by `drop`"),
     ("freed-too-early", "what is behind a waker lives as long as its last waker"),
     ("not-the-same", "wakers with the same pointer and the same table know each other"),
+    ("wrong-wake", "one call of `wake` or `wake_by_ref` is one wake, and nothing else is"),
     ("allocates", "the fast path does not allocate"),
     ("panicked", "a panic is for mistakes of the caller, and there was none"),
     ("crashed", "what `unsafe` promises must be true"),
