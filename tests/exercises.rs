@@ -25,6 +25,10 @@ mod starter_03;
 #[path = "../chapters/04-park/starter.rs"]
 mod starter_04;
 
+#[rustfmt::skip] // It is generated.
+#[path = "../chapters/05-handoff/starter.rs"]
+mod starter_05;
+
 /// A chapter's subjects of examination, each beside the suite that examines it: the reference, the
 /// outside oracle, the starter and the classic mistakes.
 macro_rules! chapter {
@@ -169,7 +173,68 @@ chapter! {
     }
 }
 
-const CHAPTERS: &[Chapter] = &[ch03::CHAPTER, ch04::CHAPTER];
+chapter! {
+    ch05, "05-handoff", "05_handoff", ch05_handoff, starter_05,
+    // futures has all of it, without a lock, under other names.
+    oracle {
+        use futures::channel::oneshot as theirs;
+        use std::pin::Pin;
+        use std::task::{Context, Poll};
+
+        pub use futures::task::AtomicWaker as WakerCell;
+
+        pub struct Sender<T>(theirs::Sender<T>);
+        pub struct Receiver<T>(theirs::Receiver<T>);
+
+        pub fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
+            let (sender, receiver) = theirs::channel();
+            (Sender(sender), Receiver(receiver))
+        }
+        impl<T> Sender<T> {
+            pub fn send(self, value: T) -> Result<(), T> {
+                self.0.send(value)
+            }
+            pub fn is_closed(&self) -> bool {
+                self.0.is_canceled()
+            }
+        }
+        impl<T> Future for Receiver<T> {
+            type Output = Result<T, RecvError>;
+
+            fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                Pin::new(&mut self.0).poll(cx).map_err(|theirs::Canceled| RecvError)
+            }
+        }
+
+        pub mod extend {
+            use super::*;
+            pub use futures::task::AtomicWaker as LocklessCell;
+
+            pub struct Line(theirs::Receiver<()>);
+            pub struct Hangup(theirs::Sender<()>);
+
+            pub fn line() -> (Line, Hangup) {
+                let (sender, receiver) = theirs::channel();
+                (Line(receiver), Hangup(sender))
+            }
+            impl Future for Hangup {
+                type Output = ();
+
+                fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+                    self.0.poll_canceled(cx)
+                }
+            }
+        }
+    // A receiver of theirs has a second answer, an error.
+    } except { gives_no_second_answer }
+    mistakes {
+        keeps_the_first_waker drops_the_older_waker_in_place wakes_under_the_lock
+        wakes_the_current_task goes_quietly if_let_holds_the_lock looks_then_keeps
+        wakes_then_sets hasty_cell leaves_it_to_the_wake
+    }
+}
+
+const CHAPTERS: &[Chapter] = &[ch03::CHAPTER, ch04::CHAPTER, ch05::CHAPTER];
 
 #[test]
 fn every_check_passes_on_the_reference() {
