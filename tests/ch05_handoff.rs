@@ -94,7 +94,10 @@ fn a_receiver_may_move_as_often_as_it_likes() {
             bells.push(bell);
         }
         let last = thread::spawn(move || block_on(receiver));
-        thread::sleep(Duration::from_millis(10));
+        while Arc::strong_count(&bells[9]) > 1 {
+            // Its waker is the newest, until the last thread polls.
+            thread::yield_now();
+        }
         sender.send("here").unwrap();
         assert_eq!(last.join().unwrap(), Ok("here"));
         assert!(bells.iter().all(|bell| bell.rung() == 0 && Arc::strong_count(bell) == 1));
@@ -203,6 +206,22 @@ fn a_waker_that_leaves_a_cell_may_use_it() {
         cell.register(Waker::noop());
         cell.wake();
         assert_eq!(bell.rung(), 1, "it was registered after the other one");
+    });
+}
+
+/// Invariant 3. Who is woken by a cell may leave a waker at once: it is for the wake after this one.
+#[test]
+fn who_is_woken_by_a_cell_may_register_at_once() {
+    within(LIMIT, || {
+        let cell = Arc::new(WakerCell::new());
+        let (bell, waker) = Bell::new();
+        let registers = cell.clone();
+        cell.register(&waker_fn(move || registers.register(&waker)));
+        cell.wake();
+        assert_eq!(bell.rung(), 0);
+        cell.wake();
+        cell.wake();
+        assert_eq!(bell.rung(), 1);
     });
 }
 

@@ -93,7 +93,10 @@ fn a_receiver_goes_away_in_every_order() {
             }
         });
         let sender = actor("sender", move || {
+            point("look whether it has gone");
+            let had_gone = gone.load(SeqCst);
             let given_back = sender.send(token).is_err();
+            assert!(given_back || !had_gone, "the receiver had gone, and the value as well");
             wait_until("wait for the other side", move || gone.load(SeqCst));
             assert!(drops.count() == 1, "given back: {given_back}, dropped {}", drops.count());
         });

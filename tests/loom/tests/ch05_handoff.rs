@@ -155,16 +155,23 @@ fn a_receiver_moves() {
     });
 }
 
-/// Invariant 4. The value is taken by nobody or given back, and lives in one place all the time.
+/// Invariant 4. Who sends to a receiver that has gone gets the value back, and in every order it is
+/// dropped in the end.
 #[test]
 fn a_receiver_goes_away() {
     loom::model(|| {
         let (sender, mut receiver) = oneshot();
         let value = Arc::new(());
-        let token = value.clone();
-        let other = loom::thread::spawn(move || sender.send(token).is_err());
+        let (token, gone) = (value.clone(), Arc::new(AtomicBool::new(false)));
+        let has_gone = gone.clone();
+        let other = loom::thread::spawn(move || {
+            let had_gone = has_gone.load(Ordering::Acquire);
+            let given_back = sender.send(token).is_err();
+            assert!(given_back || !had_gone);
+        });
         let _ = poll(&mut receiver, Waker::noop());
         drop(receiver);
+        gone.store(true, Ordering::Release);
         other.join().unwrap();
         assert_eq!(Arc::strong_count(&value), 1);
     });
