@@ -10,6 +10,7 @@
 //! | [`ch02_block_on`] | somebody has to call `poll` |
 //! | [`ch03_waker`] | a waker is a pointer, four functions and a duty to count |
 //! | [`ch04_park`] | sleep, and miss no wake |
+//! | [`ch05_handoff`] | whoever completes a future finds its newest waker |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -40,4 +41,6 @@ mod chapters {
     mod ch03 {}
     #[doc = include_str!("../chapters/04-park/README.md")]
     mod ch04 {}
+    #[doc = include_str!("../chapters/05-handoff/README.md")]
+    mod ch05 {}
 }
