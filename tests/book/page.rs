@@ -321,6 +321,11 @@ pub(crate) fn numbered(text: &str) -> Vec<String> {
     items
 }
 
+/// `text` on one line, as Markdown reads a paragraph.
+pub(crate) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// What stands between two marks: nothing if the first is missing, everything up to the end if only
 /// the second one is.
 pub(crate) fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {

@@ -29,9 +29,9 @@ pub(crate) fn trace(scene: fn()) -> Result<String, String> {
 /// The entries as a table of Markdown, and after them the number of those that were not kept.
 pub(crate) fn table(entries: &[Entry], lost: u64) -> String {
     let mut table = "| | thread | who | what happens |\n|--:|:-:|---|---|\n".to_owned();
-    let row = |step: usize, entry: &Entry| {
-        let thread = char::from(b'A' + entry.thread as u8);
-        format!("| {step} | {thread} | {} | {} |\n", entry.who, sentence(entry.event))
+    let row = |step: usize, Entry { thread, who, event, .. }: &Entry| {
+        let (step, thread) = (number(step as u64), char::from(b'A' + *thread as u8));
+        format!("| {step} | {thread} | {who} | {} |\n", sentence(*event))
     };
     let mut at = 0;
     while at < entries.len() {
