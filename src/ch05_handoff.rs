@@ -38,12 +38,10 @@ use std::time::Duration;
 /// std::thread::spawn(move || sender.send("hello"));
 /// assert_eq!(block_on(receiver), Ok("hello"));
 /// ```
-// ANCHOR: oneshot
 pub fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
     let state = Arc::new(Mutex::new(State::Empty(None)));
     (Sender { state: state.clone() }, Receiver { state })
 }
-// ANCHOR_END: oneshot
 
 // ANCHOR: State
 /// What the two sides share. It goes forward only.
@@ -84,21 +82,17 @@ impl<T> Future for Receiver<T> {
         // ANCHOR: todo_5_1 lock, look; if nothing has happened, leave the newest waker, unlock
         let newest = cx.waker().clone();
         let mut state = self.state.lock().unwrap();
-        match mem::replace(&mut *state, State::Closed) {
-            State::Empty(older) => {
-                *state = State::Empty(Some(newest));
-                // First the lock: the older waker may own a task, and with it the very sender
-                // that would lock here as it goes.
-                drop(state);
-                drop(older);
-                Poll::Pending
-            }
+        let found = mem::replace(&mut *state, State::Closed);
+        if matches!(found, State::Empty(_)) {
+            *state = State::Empty(Some(newest));
+        }
+        drop(state);
+        // Not before: an older waker may own a task, and the task the sender, which locks as it goes.
+        match found {
+            State::Empty(_) => Poll::Pending,
             State::Sent(value) => Poll::Ready(Ok(value)),
             State::Abandoned => Poll::Ready(Err(RecvError)),
-            State::Closed => {
-                drop(state);
-                panic!("`Receiver` polled after it was ready");
-            }
+            State::Closed => panic!("`Receiver` polled after it was ready"),
         }
         // ANCHOR_END: todo_5_1
     }
@@ -176,13 +170,15 @@ pub struct WakerCell {
     waker: Mutex<Option<Waker>>,
 }
 
-// ANCHOR: WakerCell
 impl WakerCell {
     /// An empty cell.
     pub const fn new() -> Self {
         WakerCell { waker: Mutex::new(None) }
     }
+}
 
+// ANCHOR: WakerCell
+impl WakerCell {
     /// Leaves a clone of `waker` in place of the one before.
     pub fn register(&self, waker: &Waker) {
         let newest = waker.clone();

@@ -143,7 +143,9 @@ impl WakerCell {
     pub const fn new() -> Self {
         WakerCell { waker: Mutex::new(None) }
     }
+}
 
+impl WakerCell {
     /// Leaves a clone of `waker` in place of the one before.
     pub fn register(&self, waker: &Waker) {
         let newest = waker.clone();
