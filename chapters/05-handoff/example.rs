@@ -74,7 +74,7 @@ fn three_deliver(out: &mut impl Write) -> io::Result<()> {
         while !waiting.is_empty() {
             let (name, letter) = first_of(&mut waiting).await;
             let ms = (start.elapsed().as_millis() as f64 / 10.0).round() * 10.0;
-            let what = letter.unwrap_or_else(|RecvError| "nothing: the sender went away");
+            let what = letter.unwrap_or("nothing: the sender went away");
             let polls = polls.get();
             writeln!(out, "{:>9}{polls:>8}   {name:8}{what}", format!("~{ms} ms"))?;
         }
@@ -86,7 +86,6 @@ fn three_deliver(out: &mut impl Write) -> io::Result<()> {
     }))
 }
 
-// ANCHOR: first_of
 /// The first of those that are waiting to get an answer. The others wait on.
 async fn first_of(waiting: &mut Vec<Delivery>) -> (&'static str, Result<&'static str, RecvError>) {
     poll_fn(|cx| {
@@ -99,7 +98,6 @@ async fn first_of(waiting: &mut Vec<Delivery>) -> (&'static str, Result<&'static
     })
     .await
 }
-// ANCHOR_END: first_of
 
 fn one_moves(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\nOne receiver, polled here and then moved to another thread\n")?;

@@ -45,8 +45,8 @@ checks! {
         ensure!(
             owners(&b) > 0,
             "old-waker",
-            "Polled with the waker of task A and then with that of task B, the receiver keeps {} \
-             clones of A's and none of B's. It is needed the other way round.", owners(&a)
+            "Polled with the waker of task A and then with that of task B, the receiver keeps ({}, 0) \
+             clones of the two. Needed: (0, 1).", owners(&a)
         );
         ensure!(
             owners(&a) == 0,
@@ -504,19 +504,10 @@ fn owners(bell: &Arc<Bell>) -> usize {
 
 /// The two bells have been rung as often as `needed`.
 fn rung(after: &str, (a, b): (&Bell, &Bell), needed: (u32, u32)) {
-    let seen = (a.rung(), b.rung());
-    ensure!(
-        seen.0 == needed.0 || seen.1 == needed.1,
-        "old-waker",
-        "After {after}, A was woken {} times and B {} times; {} and {} are needed.",
-        seen.0, seen.1, needed.0, needed.1
-    );
-    ensure!(
-        seen == needed,
-        "wrong-wake",
-        "After {after}, A was woken {} times and B {} times; {} and {} are needed.",
-        seen.0, seen.1, needed.0, needed.1
-    );
+    let rung = (a.rung(), b.rung());
+    let seen = format!("After {after}, A and B were woken {rung:?} times. Needed: {needed:?}.");
+    ensure!(rung.0 == needed.0 || rung.1 == needed.1, "old-waker", "{seen}");
+    ensure!(rung == needed, "wrong-wake", "{seen}");
 }
 
 /// Does something on another thread, when this one has had the time to fall asleep.
@@ -603,7 +594,11 @@ fn sleep_until_ready(future: impl Future) {
 fn none_is_bad(orders: &Orders) {
     let Some(order) = orders.bad.first() else { return };
     let total = orders.total;
-    if order.why.as_ref().is_some_and(|why| why.contains("at the slot")) {
+    let is_bad_by = |what: &str| order.why.as_ref().is_some_and(|why| why.contains(what));
+    if is_bad_by("in circles") {
+        fail!("never-returns", "There is an order without an end:\n\n{order}");
+    }
+    if is_bad_by("at the slot") {
         let seen = format!("Of {total} orders {} bad.", are(orders.bad.len(), "is", "are"));
         fail!("crashed", "{seen} In this one two threads use the slot at once:\n\n{order}");
     }

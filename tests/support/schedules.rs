@@ -87,9 +87,13 @@ pub struct Order {
 
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (actor, label) in &self.steps {
+        let endless = self.steps.len() == MOST_STEPS;
+        for (actor, label) in self.steps.iter().take(if endless { 10 } else { MOST_STEPS }) {
             let column = " ".repeat(26 * actor);
             writeln!(f, "  {column}{}: {label}", self.actors[*actor])?;
+        }
+        if endless {
+            writeln!(f, "  … and so on")?;
         }
         for (actor, label) in &self.stood {
             let column = " ".repeat(26 * actor);
