@@ -141,7 +141,7 @@ chapter! {
     except { needs_no_wake }
     mistakes {
         parks_with_a_noop_waker moves_it_through_a_queue one_after_the_other
-        polls_the_finished_one counts_one_too_few wakes_itself sets_and_wakes_nobody wakes_too_early
+        polls_the_finished_one counts_one_too_few looks_then_keeps keeps_the_first_waker wakes_itself sets_and_wakes_nobody wakes_too_early
     }
 }
 
@@ -167,8 +167,8 @@ chapter! {
     ch05, "05-handoff", "05_handoff", ch05_handoff, starter_05,
     except { gives_no_second_answer }
     mistakes {
-        keeps_the_first_waker drops_the_older_waker_in_place wakes_under_the_lock
-        wakes_the_current_task goes_quietly if_let_holds_the_lock looks_then_keeps
+        keeps_an_old_waker drops_the_older_waker_in_place wakes_under_the_lock
+        wakes_the_current_task goes_quietly if_let_holds_the_lock looks_first
         wakes_then_sets hasty_cell leaves_it_to_the_wake
     }
 }
