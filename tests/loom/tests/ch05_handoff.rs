@@ -73,7 +73,7 @@ use extend::LocklessCell;
 use under_await::ledger;
 
 #[path = "../../../src/ch04_park.rs"]
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unfulfilled_lint_expectations, unreachable_pub)]
 mod ch04_park;
 
 #[path = "../../../src/ch05_handoff.rs"]
