@@ -10,6 +10,7 @@
 //! | [`ch02_block_on`] | somebody has to call `poll` |
 //! | [`ch03_waker`] | a waker is a pointer, four functions and a duty to count |
 //! | [`ch04_park`] | sleep, and miss no wake |
+//! | [`ch05_handoff`] | whoever completes a future finds its newest waker |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -20,6 +21,7 @@ pub mod ch01_future;
 pub mod ch02_block_on;
 pub mod ch03_waker;
 pub mod ch04_park;
+pub mod ch05_handoff;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};
@@ -39,4 +41,6 @@ mod chapters {
     mod ch03 {}
     #[doc = include_str!("../chapters/04-park/README.md")]
     mod ch04 {}
+    #[doc = include_str!("../chapters/05-handoff/README.md")]
+    mod ch05 {}
 }

@@ -30,6 +30,9 @@ mod starter_03;
 #[rustfmt::skip]
 #[path = "../chapters/04-park/starter.rs"]
 mod starter_04;
+#[rustfmt::skip]
+#[path = "../chapters/05-handoff/starter.rs"]
+mod starter_05;
 
 /// A chapter's subjects of examination, each beside the suite that examines it: the reference, the
 /// outside oracle, the starter and the classic mistakes.
@@ -160,7 +163,18 @@ chapter! {
     }
 }
 
-const CHAPTERS: &[Chapter] = &[ch01::CHAPTER, ch02::CHAPTER, ch03::CHAPTER, ch04::CHAPTER];
+chapter! {
+    ch05, "05-handoff", "05_handoff", ch05_handoff, starter_05,
+    except { gives_no_second_answer }
+    mistakes {
+        keeps_an_old_waker drops_the_older_waker_in_place wakes_under_the_lock
+        wakes_the_current_task goes_quietly if_let_holds_the_lock looks_first
+        wakes_then_sets hasty_cell leaves_it_to_the_wake
+    }
+}
+
+const CHAPTERS: &[Chapter] =
+    &[ch01::CHAPTER, ch02::CHAPTER, ch03::CHAPTER, ch04::CHAPTER, ch05::CHAPTER];
 
 #[test]
 fn every_check_passes_on_the_reference() {

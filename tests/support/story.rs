@@ -34,6 +34,8 @@ pub const TAGS: &[(&str, &str)] = &[
     ("freed-too-early", "what is behind a waker lives as long as its last waker"),
     ("not-the-same", "wakers with the same pointer and the same table know each other"),
     ("wrong-wake", "one call of `wake` or `wake_by_ref` is one wake, and nothing else is"),
+    ("old-waker", "only the waker of the latest poll counts"),
+    ("woken-under-lock", "while a lock is held nobody is woken, and no waker is dropped"),
     ("allocates", "the fast path does not allocate"),
     ("panicked", "a panic is for mistakes of the caller, and there was none"),
     ("crashed", "calls come to an end, and what `unsafe` promises is true"),
@@ -182,6 +184,7 @@ fn line(Entry { at, thread, who, event }: &Entry) -> String {
         Event::Drop => "drop".to_owned(),
         Event::Park => "goes to sleep".to_owned(),
         Event::Unpark => "wakes up".to_owned(),
+        Event::Call(name) => format!("{name}()"),
         Event::Note(note) => (*note).to_owned(),
     };
     format!("{:>5} ms  {who}: {what}{thread}", at.as_millis())
