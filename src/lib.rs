@@ -10,6 +10,7 @@
 //! | [`ch02_block_on`] | somebody has to call `poll` |
 //! | [`ch03_waker`] | a waker is a pointer, four functions and a duty to count |
 //! | [`ch04_park`] | sleep, and miss no wake |
+//! | [`ch06_io_models`] | the kernel can tell us, in five ways |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -20,6 +21,8 @@ pub mod ch01_future;
 pub mod ch02_block_on;
 pub mod ch03_waker;
 pub mod ch04_park;
+#[cfg(unix)]
+pub mod ch06_io_models;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};

@@ -32,6 +32,16 @@ pub const TAGS: &[(&str, &str)] = &[
     ("allocates", "the fast path does not allocate"),
     ("panicked", "a panic is for mistakes of the caller, and there was none"),
     ("crashed", "what `unsafe` promises must be true"),
+    (
+        "misread",
+        "0 bytes are the end, `EAGAIN` is not yet, `EINTR` is once more, the rest are errors",
+    ),
+    ("waits-for-one", "who waits for many waits for all of them at once, and is held up by none"),
+    ("spins", "while nothing has come, nothing is asked: the thread sleeps"),
+    ("slept-through", "what comes before the sleep ends it as well"),
+    ("too-early", "a wait lasts as long as it was asked to, or longer"),
+    ("data-lost", "what was written is read: all of it, once, in order"),
+    ("overwritten", "what is there and is not ours to change stays as it was"),
 ];
 
 /// The rule behind `tag`.
@@ -105,9 +115,14 @@ pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'stat
     let last = |event| entries.iter().rposition(|entry| entry.event == event);
     let polls = ledger.count(Event::Poll);
     let wakes = ledger.count(Event::Wake);
+    let calls = calls(ledger);
     let spins = busy.is_some_and(|busy| busy > ledger.quiet() / 3 && busy > limit / 10);
     let (tag, why) = if spins {
         ("never-returns", "Since then the code has kept the processor busy: a loop without an end.")
+    } else if polls == 0 && calls > 1000 {
+        ("spins", "It makes the same system calls over and over, and nothing comes of it.")
+    } else if polls == 0 && calls > 0 {
+        ("slept-through", "It sleeps in a system call, and nothing that comes ends the sleep.")
     } else if polls == 0 {
         ("never-polled", "Nobody polled the future.")
     } else if polls > wakes + 100 {
@@ -139,9 +154,18 @@ fn happened(ledger: &Ledger) -> String {
     if !more.is_empty() {
         let polls = ledger.count(Event::Poll);
         let wakes = ledger.count(Event::Wake);
-        let _ = writeln!(text, "  … and so on: {polls} polls and {wakes} wakes in all");
+        let _ = match polls + wakes {
+            0 => writeln!(text, "  … and so on: {} lines in all", ledger.lines()),
+            _ => writeln!(text, "  … and so on: {polls} polls and {wakes} wakes in all"),
+        };
     }
     text.trim_end().to_owned()
+}
+
+/// How many system calls are in the ledger, as far as it keeps its lines.
+fn calls(ledger: &Ledger) -> usize {
+    let is_call = |entry: &&Entry| matches!(entry.event, Event::Call(_));
+    ledger.entries().iter().filter(is_call).count()
 }
 
 /// A ledger's line as a reader is shown it.
