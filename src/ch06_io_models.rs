@@ -23,7 +23,6 @@ use std::ptr::{self, NonNull};
 
 use crate::sys;
 
-// ANCHOR: blocking
 /// Asks one pipe, and sleeps until it answers. The others have to wait for its end.
 pub fn blocking(pipes: &[PipeReader]) -> io::Result<Vec<u8>> {
     let mut arrivals = Vec::new();
@@ -32,9 +31,7 @@ pub fn blocking(pipes: &[PipeReader]) -> io::Result<Vec<u8>> {
     }
     Ok(arrivals)
 }
-// ANCHOR_END: blocking
 
-// ANCHOR: Answer
 /// What a pipe says when it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -45,7 +42,6 @@ pub enum Answer {
     /// There will be no more: all writers have closed it.
     End,
 }
-// ANCHOR_END: Answer
 
 // ANCHOR: ask
 /// Reads once from `pipe`, and adds what was there to `arrivals`.
@@ -111,7 +107,6 @@ pub fn multiplexed(pipes: &[PipeReader]) -> io::Result<Vec<u8>> {
 }
 // ANCHOR_END: multiplexed
 
-// ANCHOR: wait
 /// The table of poll(2): a row for each pipe. From now on no read of these pipes waits.
 pub fn rows(pipes: &[PipeReader]) -> io::Result<Vec<libc::pollfd>> {
     opened(pipes)?;
@@ -129,7 +124,6 @@ pub fn wait(table: &mut [libc::pollfd]) -> io::Result<()> {
     table.iter_mut().filter(|_| sys::spurious()).for_each(|row| row.revents |= libc::POLLIN);
     Ok(())
 }
-// ANCHOR_END: wait
 
 // ANCHOR: signal_driven
 /// Sleeps until a signal says which pipe to ask.
@@ -151,7 +145,6 @@ pub fn signal_driven(pipes: &[PipeReader]) -> io::Result<Vec<u8>> {
 }
 // ANCHOR_END: signal_driven
 
-// ANCHOR: drain
 /// Asks until there are no more bytes: one signal may stand for many writes.
 #[cfg(target_os = "linux")]
 fn drain(pipe: &PipeReader, arrivals: &mut Vec<u8>) -> io::Result<Answer> {
@@ -162,9 +155,7 @@ fn drain(pipe: &PipeReader, arrivals: &mut Vec<u8>) -> io::Result<Answer> {
         }
     }
 }
-// ANCHOR_END: drain
 
-// ANCHOR: announce
 /// From now on the kernel sends this thread a signal when `pipe` has something to say.
 #[cfg(target_os = "linux")]
 pub fn announce(pipe: &PipeReader) -> io::Result<()> {
@@ -183,9 +174,7 @@ pub fn announce(pipe: &PipeReader) -> io::Result<()> {
     sys::call("ioctl", || unsafe { libc::ioctl(fd, libc::FIOASYNC, &1) })?;
     Ok(())
 }
-// ANCHOR_END: announce
 
-// ANCHOR: hold_back
 /// Keeps `signals` for [`next_signal`] for as long as this thread lives: they end processes.
 #[cfg(target_os = "linux")]
 pub fn hold_back(signals: [libc::c_int; 2]) -> libc::sigset_t {
@@ -199,9 +188,7 @@ pub fn hold_back(signals: [libc::c_int; 2]) -> libc::sigset_t {
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, ptr::null_mut()) };
     set
 }
-// ANCHOR_END: hold_back
 
-// ANCHOR: next_signal
 /// Sleeps until one of `signals` comes. It names a descriptor; `None` stands for all of them.
 #[cfg(target_os = "linux")]
 pub fn next_signal(signals: &libc::sigset_t) -> io::Result<Option<libc::c_int>> {
@@ -219,7 +206,6 @@ pub fn next_signal(signals: &libc::sigset_t) -> io::Result<Option<libc::c_int>> 
     // The queue of signals has an end. When it is full, the kernel sends a bare `SIGIO` instead.
     Ok((signal != libc::SIGIO).then_some(fd))
 }
-// ANCHOR_END: next_signal
 
 /// Not here: other systems send `SIGIO`, and leave it to the program to find out from whom.
 #[cfg(not(target_os = "linux"))]
@@ -250,7 +236,6 @@ pub fn asynchronous(pipes: &[PipeReader]) -> io::Result<Vec<u8>> {
 }
 // ANCHOR_END: asynchronous
 
-// ANCHOR: Request
 /// A read under way. Dropped before it is complete, it leaks: a buffer that was freed would be
 /// written to all the same.
 ///
@@ -260,9 +245,7 @@ pub fn asynchronous(pipes: &[PipeReader]) -> io::Result<Vec<u8>> {
 struct Request(NonNull<libc::aiocb>);
 
 type Buffer = [u8; 64];
-// ANCHOR_END: Request
 
-// ANCHOR: start
 impl Request {
     fn start(pipe: &PipeReader) -> io::Result<Self> {
         // SAFETY: an `aiocb` is integers and pointers, for which all zeros will do.
@@ -277,7 +260,6 @@ impl Request {
         Ok(Request(request))
     }
 }
-// ANCHOR_END: start
 
 // ANCHOR: finish
 impl Request {

@@ -147,6 +147,21 @@ fn who_spins_asks_a_thousand_times_where_one_wait_and_one_read_will_do() {
     });
 }
 
+/// Invariant 3. One wait serves all that are ready.
+#[test]
+fn ten_pipes_that_are_ready_take_one_wait() {
+    alone("ten_pipes_that_are_ready_take_one_wait", || {
+        let (pipes, writers) = silent(10);
+        writers.iter().for_each(|mut writer| writer.write_all(b"x").unwrap());
+        drop(writers);
+        let ledger = Ledger::open();
+        assert_eq!(multiplexed(&pipes).unwrap(), b"xxxxxxxxxx");
+        // One for the ten bytes, and one for the ten ends.
+        assert_eq!(ledger.count(Event::Call("poll")), 2);
+        assert_eq!(ledger.count(Event::Call("read")), 20);
+    });
+}
+
 /// Invariant 1. Every other call that can be interrupted is, and every read gets less than it
 /// asked for.
 #[test]
@@ -352,7 +367,7 @@ mod linux {
                 for burst in 0..20 {
                     for mut writer in &writers {
                         for _ in 0..burst {
-                            writer.write_all(b"0123456789").unwrap();
+                            writer.write_all(&[b'x'; 100]).unwrap();
                         }
                     }
                     thread::sleep(Duration::from_millis(1));
@@ -360,7 +375,7 @@ mod linux {
             });
             let arrivals = signal_driven(&pipes).unwrap();
             bursts.join().unwrap();
-            assert_eq!(arrivals.len(), 50 * 190 * 10);
+            assert_eq!(arrivals.len(), 50 * 190 * 100);
         });
     }
 

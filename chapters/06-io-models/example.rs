@@ -1,4 +1,5 @@
-//! Layer 6 at work: one job, done five ways. With `-- traps`: what goes wrong on the way.
+//! Layer 6 at work: one job, done five ways. With `-- threads`: what chapter 5's way costs. With
+//! `-- traps`: what goes wrong.
 
 use std::env;
 use std::io;
@@ -11,6 +12,7 @@ pub(crate) mod traps;
 fn main() -> io::Result<()> {
     let out = &mut io::stdout().lock();
     let shown = match env::args().nth(1).as_deref() {
+        Some("threads") => table::threads_and_rows(out),
         Some("traps") => traps::show(out),
         _ => table::show(out),
     };
@@ -34,6 +36,8 @@ mod table {
     pub(crate) fn show(out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "These are calls of Unix systems. On Windows they are there under WSL.")
     }
+
+    pub(crate) use show as threads_and_rows;
 }
 
 #[cfg(not(unix))]

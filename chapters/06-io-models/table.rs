@@ -6,7 +6,7 @@ use std::mem;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use under_await::ch06_io_models::{
     Answer, ask, asynchronous, blocking, multiplexed, non_blocking, signal_driven,
@@ -42,6 +42,37 @@ pub(crate) fn scene() {
     let pipes = pipes.into_iter().collect::<io::Result<Vec<_>>>();
     let arrivals = pipes.and_then(|pipes| multiplexed(&pipes)).expect("pipes can be read");
     assert_eq!(arrivals, b"aba");
+}
+
+/// What it costs to wait for a hundred pipes into which nobody writes.
+pub(crate) fn threads_and_rows(out: &mut impl Write) -> io::Result<()> {
+    let pipes = (0..100).map(|_| io::pipe()).collect::<io::Result<Vec<_>>>()?;
+    let (readers, writers): (Vec<_>, Vec<_>) = pipes.into_iter().unzip();
+    let (start, before) = (Instant::now(), resident());
+    writeln!(out, "To wait for a hundred pipes that are silent")?;
+    let waiting = |reader: PipeReader| thread::spawn(move || blocking(&[reader]));
+    let threads = readers.into_iter().map(waiting).collect::<Vec<_>>();
+    let started = start.elapsed().as_millis();
+    thread::sleep(Duration::from_millis(100)); // All of them are in `read` by now.
+    let memory = match resident().zip(before) {
+        Some((now, before)) => format!("~{} KiB of memory", now - before),
+        None => "memory unknown here".to_owned(),
+    };
+    writeln!(out, "  a thread for each, in read     {memory}, ~{started} ms to start them")?;
+    let rows = size_of::<libc::pollfd>() * threads.len();
+    writeln!(out, "  a row for each, in poll        {rows} bytes")?;
+    drop(writers);
+    for thread in threads {
+        thread.join().expect("a model does not panic")?;
+    }
+    Ok(())
+}
+
+/// The resident memory of this process in KiB. Linux tells.
+fn resident() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// A row of the table, or what keeps this system from having one.
@@ -180,12 +211,6 @@ fn about(n: u64) -> String {
     }
     let unit = 10_u64.pow(n.ilog10() - 1);
     let digits = ((n + unit / 2) / unit * unit).to_string();
-    let mut text = "~".to_owned();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    format!("~{}", groups.collect::<Vec<_>>().join(","))
 }

@@ -19,7 +19,7 @@ pub(crate) fn show(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "2,000,000 bytes go to a server that answers at the end of its input")?;
     for (name, whole) in [("close()", true), ("shutdown(SHUT_WR)", false)] {
         let back = sent_and_answered(2_000_000, whole)?;
-        writeln!(out, "  {name:24}{back} bytes come back")?;
+        writeln!(out, "  {name:24}{back:>7} bytes come back")?;
     }
     writeln!(out, "\nA signal comes between the look for it and a sleep of 300 ms")?;
     for way in [Way::Select, Way::Pselect, Way::SelfPipe] {

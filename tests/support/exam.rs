@@ -189,18 +189,19 @@ pub fn panics(f: impl FnOnce()) -> Option<String> {
     let result = panic::catch_unwind(panic::AssertUnwindSafe(f));
     EXPECTED.set(before);
     let payload = result.err()?;
-    Some(message(&*payload).unwrap_or_default().to_owned())
+    Some(text_of(&*payload).unwrap_or_default())
 }
 
-/// The message of a panic, if it has one.
-fn message(payload: &(dyn Any + Send)) -> Option<&str> {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+/// The message of a panic.
+pub fn text_of(payload: &(dyn Any + 'static)) -> Option<String> {
+    let text = payload.downcast_ref::<&str>().map(|text| text.to_string());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
 }
 
 /// The first panic decides: no unwinding through half-written code, whose destructors may panic.
 fn verdict_of_panic(panic: &PanicHookInfo<'_>) {
-    let text = message(panic.payload()).unwrap_or("a panic without a message");
+    let text = text_of(panic.payload());
+    let text = text.as_deref().unwrap_or("a panic without a message");
     if let Some(hole) = todo(text) {
         deliver("todo", hole);
     }
