@@ -42,4 +42,7 @@ mod chapters {
     mod ch03 {}
     #[doc = include_str!("../chapters/04-park/README.md")]
     mod ch04 {}
+    #[cfg(unix)]
+    #[doc = include_str!("../chapters/06-io-models/README.md")]
+    mod ch06 {}
 }

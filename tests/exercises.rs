@@ -166,31 +166,10 @@ chapter! {
 #[cfg(unix)]
 chapter! {
     ch06, "06-io-models", "06_io_models", ch06_io_models, starter_06,
-    oracle {
-        pub mod extend {
-            pub use super::super::super::reference::subject::extend::*;
-
-            /// A thread for each direction, as std would have it.
-            pub fn exchange(
-                input: &[u8],
-                server: &std::net::TcpStream,
-            ) -> std::io::Result<Vec<u8>> {
-                use std::io::{Read, Write};
-                std::thread::scope(|scope| {
-                    scope.spawn(|| {
-                        let _ = (&*server).write_all(input);
-                        server.shutdown(std::net::Shutdown::Write)
-                    });
-                    let mut output = Vec::new();
-                    (&*server).read_to_end(&mut output).map(|_| output)
-                })
-            }
-        }
-    }
     // Nobody else has them: each process has one `SIGUSR2`.
     except { a_signal_before_the_sleep many_signals_wake_once errno_stays }
     mistakes {
-        asked_of_the_dead gives_up_at_a_signal one_after_the_other only_the_new_flag rounded_down
+        asked_of_the_dead gives_up_at_a_signal each_by_itself only_the_new_flag rounded_down
         a_flag_and_no_byte done_when_sent one_read_for_a_signal
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn show(out: &mut impl Write) -> io::Result<()> {
 
 /// What the chapter's trace shows.
 pub(crate) fn scene() {
-    let pipes = [(b'a', 20, 2), (b'b', 30, 1)].map(|(byte, ms, times)| ticker(byte, ms, times));
+    let pipes = [(b'a', 30, 2), (b'b', 50, 1)].map(|(byte, ms, times)| ticker(byte, ms, times));
     let pipes = pipes.into_iter().collect::<io::Result<Vec<_>>>();
     let arrivals = pipes.and_then(|pipes| multiplexed(&pipes)).expect("pipes can be read");
     assert_eq!(arrivals, b"aba");
@@ -133,24 +133,29 @@ const CALLS: [&str; 9] = [
     "aio_return",
 ];
 
-// ANCHOR: ticker
 /// A pipe into which a thread writes `byte` every `ms` milliseconds, `times` times. When it would
 /// be time once more it closes its end.
 pub(crate) fn ticker(byte: u8, ms: u64, times: u32) -> io::Result<PipeReader> {
     let (reader, mut writer) = io::pipe()?;
+    let ledger = Ledger::current();
+    let note = move |note| {
+        let who = if byte == b'a' { "writer a" } else { "writer b" };
+        ledger.iter().for_each(|ledger| ledger.record(who, Event::Note(note)));
+    };
     let write = move || {
         for _ in 0..times {
             thread::sleep(Duration::from_millis(ms));
+            note("writes a byte");
             if writer.write_all(&[byte]).is_err() {
                 return; // The reader has gone.
             }
         }
         thread::sleep(Duration::from_millis(ms));
+        note("closes its end");
     };
     thread::Builder::new().name(TICKER.to_owned()).spawn(write)?;
     Ok(reader)
 }
-// ANCHOR_END: ticker
 
 /// The name of the threads that do not count: they are the world outside.
 const TICKER: &str = "ticker";

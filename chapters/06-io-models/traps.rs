@@ -22,7 +22,9 @@ pub(crate) fn show(out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "  {name:24}{back:>7} bytes come back")?;
     }
     writeln!(out, "\nA signal comes between the look for it and a sleep of 300 ms")?;
-    for way in [Way::Select, Way::Pselect, Way::SelfPipe] {
+    for (name, way) in
+        [("select", Way::Select), ("pselect", Way::Pselect), ("self-pipe", Way::SelfPipe)]
+    {
         let (start, slept) = (Instant::now(), signal_before_sleep(way));
         let ended_by = match slept {
             Ok(0) => "nothing ends the sleep".to_owned(),
@@ -30,7 +32,7 @@ pub(crate) fn show(out: &mut impl Write) -> io::Result<()> {
             Err(error) => error.to_string(),
         };
         let ms = start.elapsed().as_millis();
-        writeln!(out, "  {:24}~{ms} ms: {ended_by}", format!("{way:?}").to_lowercase())?;
+        writeln!(out, "  {name:24}~{ms} ms: {ended_by}")?;
     }
     writeln!(
         out,
@@ -253,7 +255,8 @@ pub(crate) mod linux {
     pub(crate) fn show_linux(out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "\n20 pipes announce a byte each; there is room for 8 signals")?;
         let (named, bare) = announced(20, 8)?;
-        writeln!(out, "  {named} signals name a pipe, and {bare} SIGIO stands for all the others")?;
+        // What other processes of this user have queued takes room as well.
+        writeln!(out, "  ~{named} signals name a pipe, and {bare} SIGIO stands for the others")?;
         writeln!(out, "\nReads from silent pipes, and the threads that glibc has for them")?;
         let before = threads().unwrap_or(0);
         let (pipe, writer) = silent(1)?;
@@ -293,12 +296,13 @@ pub(crate) mod linux {
     }
     // ANCHOR_END: announced
 
-    /// Sets how many signals may be queued for this user, and returns how many it was.
+    /// Sets how many signals may be queued for this user, if that many are allowed, and returns how
+    /// many it was.
     fn limit_signals(room: libc::rlim_t) -> io::Result<libc::rlim_t> {
         let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: `limit` is ours.
         sys::call("getrlimit", || unsafe { libc::getrlimit(libc::RLIMIT_SIGPENDING, &mut limit) })?;
-        let new = libc::rlimit { rlim_cur: room, ..limit };
+        let new = libc::rlimit { rlim_cur: room.min(limit.rlim_max), ..limit };
         // SAFETY: `new` is borrowed until it returns.
         sys::call("setrlimit", || unsafe { libc::setrlimit(libc::RLIMIT_SIGPENDING, &new) })?;
         Ok(limit.rlim_cur)

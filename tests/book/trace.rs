@@ -76,8 +76,9 @@ pub(crate) fn number(n: u64) -> String {
 }
 
 /// What happened, after the name of the one it happened to.
-pub(crate) fn sentence(event: Event) -> &'static str {
-    match event {
+pub(crate) fn sentence(event: Event) -> String {
+    let sentence = match event {
+        Event::Call(name) => return format!("is called: `{name}`"),
         Event::Poll => "is polled",
         Event::Pending => "answers `Pending`: not yet",
         Event::Ready => "answers `Ready`: done",
@@ -87,5 +88,6 @@ pub(crate) fn sentence(event: Event) -> &'static str {
         Event::Park => "goes to sleep",
         Event::Unpark => "sleeps no longer",
         Event::Note(note) => note,
-    }
+    };
+    sentence.to_owned()
 }
