@@ -8,8 +8,8 @@
 //!
 //! **Invariants.**
 //! 1. *Nothing is lost:* all bytes of all pipes are returned, whatever signals interrupt the wait.
-//! 2. *In order:* they are returned as they came; not so by `blocking`, nor by `asynchronous` when
-//!    the library runs out of helpers.
+//! 2. *None for itself:* no pipe has to wait until another one speaks; except in `blocking`, and in
+//!    `asynchronous` when the library runs out of helpers.
 //! 3. *Asleep:* while nothing comes, nothing is asked, except by `non_blocking`.
 //! 4. *A hint:* readiness that is reported and is not there costs a call, and never a sleep.
 //!

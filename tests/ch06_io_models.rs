@@ -75,7 +75,7 @@ fn in_step(script: &'static str, pipes: &[PipeReader], writers: Vec<PipeWriter>)
     });
 }
 
-/// Invariants 1 and 2: all bytes, in the order in which they came.
+/// Invariants 1 and 2: all bytes, and each is read before the next one comes.
 #[test]
 fn bytes_are_returned_in_the_order_in_which_they_came() {
     alone("bytes_are_returned_in_the_order_in_which_they_came", || {

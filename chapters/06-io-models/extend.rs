@@ -1,6 +1,6 @@
 // What chapter 6 asks beyond its layer.
 
-use std::io::{self, PipeReader, Read, Write};
+use std::io::{self, PipeReader};
 use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, RawFd};
@@ -153,31 +153,35 @@ pub fn ready(stream: &TcpStream, or_room: bool) -> io::Result<libc::c_short> {
     }
 }
 
-/// Reads what is there, once, and adds it to `output`.
-pub fn receive(mut stream: &TcpStream, output: &mut Vec<u8>) -> io::Result<Answer> {
-    let mut buffer = [0; 65536];
-    match stream.read(&mut buffer) {
+/// Reads once, what is there now, and adds it to `output`.
+pub fn receive(stream: &TcpStream, output: &mut Vec<u8>) -> io::Result<Answer> {
+    let (fd, mut buffer) = (stream.as_raw_fd(), [0_u8; 65536]);
+    let length = sys::restart("read", || {
+        // SAFETY: pointer and length are those of `buffer`, which is ours.
+        unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) }
+    });
+    match length {
         Ok(0) => Ok(Answer::End),
         Ok(length) => {
-            output.extend(&buffer[..length]);
+            output.extend(&buffer[..length as usize]);
             Ok(Answer::Bytes)
         }
-        Err(error) if not_now(&error) => Ok(Answer::NothingYet),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Answer::NothingYet),
         Err(error) => Err(error),
     }
 }
 
-/// Writes as much of `bytes` as there is room for now; returns how much that was.
-pub fn send(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    match stream.write(bytes) {
-        Err(error) if not_now(&error) => Ok(0),
-        result => result,
+/// Writes once, as much of `bytes` as there is room for now; returns how much that was.
+pub fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let fd = stream.as_raw_fd();
+    let length = sys::restart("write", || {
+        // SAFETY: pointer and length are those of `bytes`, borrowed until `write` returns.
+        unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) }
+    });
+    match length {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        length => length.map(|length| length as usize),
     }
-}
-
-/// Whether the call is worth making again.
-fn not_now(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 /// What to do when a signal has come. `said` is the descriptor that it names; `None` is the bare
