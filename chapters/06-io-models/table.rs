@@ -1,5 +1,6 @@
 //! One job, five ways: the table.
 
+use std::env;
 use std::fs;
 use std::io::{self, PipeReader, Write};
 use std::mem;
@@ -29,7 +30,7 @@ pub(crate) const MODELS: [(&str, Model); 6] = [
 
 pub(crate) fn show(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "Two pipes: `a` comes every 30 ms, four times; `b` every 70 ms, twice\n")?;
-    writeln!(out, "{:22}{:42}threads  CPU time  arrivals", "model", "system calls")?;
+    writeln!(out, "{:20}  arrivals  threads  CPU time  system calls", "model")?;
     for (name, model) in MODELS {
         row(out, name, model)?;
     }
@@ -79,13 +80,13 @@ fn resident() -> Option<u64> {
 fn row(out: &mut impl Write, name: &'static str, model: Model) -> io::Result<()> {
     let report = match report(model) {
         Ok(report) => report,
-        Err(error) => return writeln!(out, "{name:22}not on this system: {error}"),
+        Err(error) => return writeln!(out, "{name:20}  not on this system: {error}"),
     };
     let calls = report.calls.iter().map(|(call, times)| format!("{call} {}", about(*times)));
     let calls = calls.collect::<Vec<_>>().join(", ");
     let threads = report.threads.map_or("unknown".to_owned(), |threads| threads.to_string());
     let cpu = report.cpu.map_or("unknown".to_owned(), |cpu| format!("~{} ms", cpu.as_millis()));
-    writeln!(out, "{name:22}{calls:42}{threads:7}{cpu:>10}  {}", report.arrivals)
+    writeln!(out, "{name:20}  {:8}  {threads:>7}  {cpu:>8}  {calls}", report.arrivals)
 }
 
 /// What a model has cost.
@@ -142,15 +143,17 @@ pub(crate) fn ticker(byte: u8, ms: u64, times: u32) -> io::Result<PipeReader> {
         let who = if byte == b'a' { "writer a" } else { "writer b" };
         ledger.iter().for_each(|ledger| ledger.record(who, Event::Note(note)));
     };
+    let scale = env::var("UNDER_AWAIT_TIME_SCALE").ok().and_then(|scale| scale.parse().ok());
+    let pause = Duration::from_millis(ms * scale.unwrap_or(1)); // More, where much else is going on.
     let write = move || {
         for _ in 0..times {
-            thread::sleep(Duration::from_millis(ms));
+            thread::sleep(pause);
             note("writes a byte");
             if writer.write_all(&[byte]).is_err() {
                 return; // The reader has gone.
             }
         }
-        thread::sleep(Duration::from_millis(ms));
+        thread::sleep(pause);
         note("closes its end");
     };
     thread::Builder::new().name(TICKER.to_owned()).spawn(write)?;
