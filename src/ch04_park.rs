@@ -17,9 +17,9 @@
 
 #![forbid(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::marker::PhantomData;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -28,7 +28,6 @@ use std::thread::{self, Thread};
 use crate::ledger;
 use crate::ledger::Event;
 
-// ANCHOR: block_on
 /// Runs `future` to completion on this thread, which sleeps while the future is pending.
 ///
 /// May be called inside a future that another `block_on` is running.
@@ -38,23 +37,40 @@ use crate::ledger::Event;
 ///
 /// assert_eq!(block_on(async { 1 + 2 }), 3);
 /// ```
+// ANCHOR: block_on
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
-    let parker = Parker::take();
+    let output = PARKER.try_with(|cached| {
+        let parker = cached.try_borrow_mut().ok()?;
+        Some(run(future.as_mut(), &parker))
+    });
+    match output {
+        Ok(Some(output)) => output,
+        // It is in use further up the stack, or the thread is ending and it has gone.
+        _ => run(future, &Parker::new()),
+    }
+}
+
+thread_local! {
+    /// This thread's parker, borrowed while a `block_on` uses it: making one allocates.
+    static PARKER: RefCell<Parker> = RefCell::new(Parker::new());
+}
+// ANCHOR_END: block_on
+
+// ANCHOR: run
+/// Polls `future` until it is ready, and sleeps between the polls.
+fn run<F: Future>(mut future: Pin<&mut F>, parker: &Parker) -> F::Output {
     let mut cx = Context::from_waker(parker.waker());
-    // ANCHOR: todo_4_1 poll; on `Pending` park, on `Ready` put the parker back and return
+    // ANCHOR: todo_4_1 poll; on `Pending` park and go round, on `Ready` return
     loop {
         match future.as_mut().poll(&mut cx) {
-            Poll::Ready(output) => {
-                parker.put_back();
-                return output;
-            }
+            Poll::Ready(output) => return output,
             Poll::Pending => parker.park(),
         }
     }
     // ANCHOR_END: todo_4_1
 }
-// ANCHOR_END: block_on
+// ANCHOR_END: run
 
 // ANCHOR: Parker
 /// Puts its thread to sleep until its waker is woken.
@@ -67,18 +83,8 @@ pub struct Parker {
     /// A parker parks the thread that made it, so it is not `Send`.
     here: PhantomData<*const ()>,
 }
-
-/// The wake that has not been slept on yet.
-#[derive(Debug)]
-struct Signal {
-    /// Set by a wake, used up by `park`. The flag is the truth; parking is only a way to wait.
-    woken: AtomicBool,
-    /// Whose sleep a wake ends.
-    thread: Thread,
-}
 // ANCHOR_END: Parker
 
-// ANCHOR: impl_Parker
 impl Parker {
     /// A parker for the current thread.
     #[expect(clippy::new_without_default, reason = "it depends on the thread it is made on")]
@@ -95,25 +101,46 @@ impl Parker {
     /// Sleeps until the waker is woken, and uses that wake up. Returns at once if it has been
     /// woken since the last time; however often that was, it counts as one wake.
     pub fn park(&self) {
-        // `thread::park` alone would not do: it may return early, and code inside the future may
-        // park as well and swallow our `unpark`. The flag belongs to us alone.
+        ledger::record("thread", Event::Park);
+        self.signal.sleep();
+        ledger::record("thread", Event::Unpark);
+    }
+}
+
+// ANCHOR: Signal
+/// The wake that has not been slept on yet.
+#[derive(Debug)]
+struct Signal {
+    /// Set by a wake, used up by `sleep`. The flag is the truth; parking is only a way to wait.
+    woken: AtomicBool,
+    /// Whose sleep a wake ends.
+    thread: Thread,
+}
+// ANCHOR_END: Signal
+
+// ANCHOR: sleep
+impl Signal {
+    /// Returns when the flag is set, and clears it. For the signal's own thread only.
+    fn sleep(&self) {
+        // No other code between the look and the park: it might park as well, and swallow the
+        // `unpark` of a wake that comes in between.
         // ANCHOR: todo_4_2 sleep until the flag is set, and clear it
-        while !self.signal.woken.swap(false, Ordering::Acquire) {
-            ledger::record("thread", Event::Park);
+        while !self.woken.swap(false, Ordering::Acquire) {
             thread::park();
-            ledger::record("thread", Event::Unpark);
         }
         // ANCHOR_END: todo_4_2
     }
 }
+// ANCHOR_END: sleep
 
+// ANCHOR: Wake_for_Signal
 impl Wake for Signal {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Pairs with the `Acquire` in `park`: what was done before the wake is seen by the poll
+        // Pairs with the `Acquire` in `sleep`: what was done before the wake is seen by the poll
         // after it. If the flag was set already, whoever set it ends the sleep.
         // ANCHOR: todo_4_3 set the flag; if it was not set before, end the sleep
         if !self.woken.swap(true, Ordering::Release) {
@@ -122,24 +149,4 @@ impl Wake for Signal {
         // ANCHOR_END: todo_4_3
     }
 }
-// ANCHOR_END: impl_Parker
-
-// ANCHOR: cached
-thread_local! {
-    /// This thread's parker, while no `block_on` uses it. Making one allocates; this one is kept.
-    static CACHED: Cell<Option<Parker>> = const { Cell::new(None) };
-}
-
-impl Parker {
-    /// The cached parker, or a new one: the first time, when nested, and while the thread ends.
-    fn take() -> Self {
-        CACHED.try_with(Cell::take).ok().flatten().unwrap_or_else(Parker::new)
-    }
-
-    /// Keeps the parker for this thread's next `block_on`.
-    fn put_back(self) {
-        // An error means that the thread is ending; then there is no next one.
-        let _ = CACHED.try_with(|cached| cached.set(Some(self)));
-    }
-}
-// ANCHOR_END: cached
+// ANCHOR_END: Wake_for_Signal

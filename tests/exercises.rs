@@ -143,7 +143,7 @@ chapter! {
     except { needs_no_wake }
     mistakes {
         parks_with_a_noop_waker moves_it_through_a_queue one_after_the_other
-        polls_the_finished_one wakes_itself sets_and_wakes_nobody wakes_too_early
+        polls_the_finished_one counts_one_too_few looks_then_keeps keeps_the_first_waker wakes_itself sets_and_wakes_nobody wakes_too_early
     }
 }
 
@@ -160,7 +160,9 @@ chapter! {
 chapter! {
     ch04, "04-park", "04_park", ch04_park, starter_04,
     except { nested }
-    mistakes { no_flag cleared_after_the_poll }
+    mistakes {
+        cleared_after_the_poll flag_without_unpark naps never_cleared no_flag parks_once tidied_away
+    }
 }
 
 #[cfg(unix)]
@@ -229,7 +231,8 @@ fn every_mistake_is_turned_down_with_its_tag() {
         let Verdict::Fail(tag, text) = &verdict else { panic!("{key}: {verdict:?}") };
         assert_eq!(tag, expected, "{key} was told: {text}");
         let wanted = story::lesson(check, tag, text);
-        if std::env::var_os("BLESS").is_some() {
+        let same = |told: String| timeless(&told) == timeless(&wanted);
+        if std::env::var_os("BLESS").is_some() && !fs::read_to_string(&file).is_ok_and(same) {
             fs::write(&file, &wanted).unwrap();
         }
         let stale = "is stale: BLESS=1 cargo test --test exercises";
@@ -238,7 +241,7 @@ fn every_mistake_is_turned_down_with_its_tag() {
 }
 
 /// `text` without what differs from run to run: the numbers before `ms`, `polls`, `wakes`, `waits`
-/// and `lines` when they have three digits or more, and how wide they are.
+/// and `lines` when they have two digits or more, and how wide they are.
 fn timeless(text: &str) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>();
     for at in 1..words.len() {
@@ -247,7 +250,7 @@ fn timeless(text: &str) -> String {
             "ms" | "polls" | "wakes" | "waits" | "lines"
         );
         let number = words[at - 1].replace(',', "");
-        let varies = words[at].starts_with("ms") || number.len() > 2;
+        let varies = words[at].starts_with("ms") || number.len() > 1;
         if counts && varies && number.parse::<u64>().is_ok() {
             words[at - 1] = "N";
         }
@@ -367,7 +370,7 @@ fn every_tag_is_proved() {
     let proved = proved.chain(mistakes().map(|(_, mistake)| mistake.expected().0));
     let proved = proved.chain(["todo"]).collect::<BTreeSet<_>>();
     let all = story::TAGS.iter().map(|(tag, _)| *tag).collect::<BTreeSet<_>>();
-    assert!(proved.is_subset(&all), "{proved:?}, and there are {all:?}");
+    assert_eq!(proved, all, "proved, and all there are");
 }
 
 /// Starters are generated: `BLESS=1 cargo test --test exercises` makes them anew.

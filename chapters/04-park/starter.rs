@@ -17,12 +17,12 @@
 //!
 //! **Your turn.** Every `todo!` is a hole to fill, in the order of their numbers.
 
-#![allow(unused, unreachable_pub, unfulfilled_lint_expectations, clippy::all)]
+#![allow(unused, missing_docs, unreachable_pub, unfulfilled_lint_expectations, clippy::all)]
 #![deny(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::marker::PhantomData;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -42,9 +42,26 @@ use under_await::ledger::Event;
 /// ```
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
-    let parker = Parker::take();
+    let output = PARKER.try_with(|cached| {
+        let parker = cached.try_borrow_mut().ok()?;
+        Some(run(future.as_mut(), &parker))
+    });
+    match output {
+        Ok(Some(output)) => output,
+        // It is in use further up the stack, or the thread is ending and it has gone.
+        _ => run(future, &Parker::new()),
+    }
+}
+
+thread_local! {
+    /// This thread's parker, borrowed while a `block_on` uses it: making one allocates.
+    static PARKER: RefCell<Parker> = RefCell::new(Parker::new());
+}
+
+/// Polls `future` until it is ready, and sleeps between the polls.
+fn run<F: Future>(mut future: Pin<&mut F>, parker: &Parker) -> F::Output {
     let mut cx = Context::from_waker(parker.waker());
-    todo!("4.1: poll; on `Pending` park, on `Ready` put the parker back and return")
+    todo!("4.1: poll; on `Pending` park and go round, on `Ready` return")
 }
 
 /// Puts its thread to sleep until its waker is woken.
@@ -56,15 +73,6 @@ pub struct Parker {
     waker: Waker,
     /// A parker parks the thread that made it, so it is not `Send`.
     here: PhantomData<*const ()>,
-}
-
-/// The wake that has not been slept on yet.
-#[derive(Debug)]
-struct Signal {
-    /// Set by a wake, used up by `park`. The flag is the truth; parking is only a way to wait.
-    woken: AtomicBool,
-    /// Whose sleep a wake ends.
-    thread: Thread,
 }
 
 impl Parker {
@@ -83,8 +91,26 @@ impl Parker {
     /// Sleeps until the waker is woken, and uses that wake up. Returns at once if it has been
     /// woken since the last time; however often that was, it counts as one wake.
     pub fn park(&self) {
-        // `thread::park` alone would not do: it may return early, and code inside the future may
-        // park as well and swallow our `unpark`. The flag belongs to us alone.
+        ledger::record("thread", Event::Park);
+        self.signal.sleep();
+        ledger::record("thread", Event::Unpark);
+    }
+}
+
+/// The wake that has not been slept on yet.
+#[derive(Debug)]
+struct Signal {
+    /// Set by a wake, used up by `sleep`. The flag is the truth; parking is only a way to wait.
+    woken: AtomicBool,
+    /// Whose sleep a wake ends.
+    thread: Thread,
+}
+
+impl Signal {
+    /// Returns when the flag is set, and clears it. For the signal's own thread only.
+    fn sleep(&self) {
+        // No other code between the look and the park: it might park as well, and swallow the
+        // `unpark` of a wake that comes in between.
         todo!("4.2: sleep until the flag is set, and clear it")
     }
 }
@@ -95,27 +121,9 @@ impl Wake for Signal {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Pairs with the `Acquire` in `park`: what was done before the wake is seen by the poll
+        // Pairs with the `Acquire` in `sleep`: what was done before the wake is seen by the poll
         // after it. If the flag was set already, whoever set it ends the sleep.
         todo!("4.3: set the flag; if it was not set before, end the sleep")
-    }
-}
-
-thread_local! {
-    /// This thread's parker, while no `block_on` uses it. Making one allocates; this one is kept.
-    static CACHED: Cell<Option<Parker>> = const { Cell::new(None) };
-}
-
-impl Parker {
-    /// The cached parker, or a new one: the first time, when nested, and while the thread ends.
-    fn take() -> Self {
-        CACHED.try_with(Cell::take).ok().flatten().unwrap_or_else(Parker::new)
-    }
-
-    /// Keeps the parker for this thread's next `block_on`.
-    fn put_back(self) {
-        // An error means that the thread is ending; then there is no next one.
-        let _ = CACHED.try_with(|cached| cached.set(Some(self)));
     }
 }
 
@@ -177,9 +185,9 @@ pub mod extend {
         todo!("4.6: poll, and wait on `signal.changed` until the deadline at most")
     }
 
-    /// A `block_on` for one wake, to be repaired. It is written with the model's atomics and `park`, so
-    /// that the checks can play every order of its steps against a waker's. Somebody put the flag's
-    /// reset in a place that looked tidy.
+    /// A flag and a sleeper, to be repaired: somebody put the clearing of the flag in a place that looked
+    /// tidy. They are the model's flag and the model's `park`, which behave like std's, and let the checks
+    /// play every order of the steps in `wait` and in `ring`.
     #[derive(Debug)]
     pub struct Bell {
         /// Set by `ring`.
@@ -203,10 +211,10 @@ pub mod extend {
 
         /// What an executor does between two polls: returns when the bell was rung since the last time.
         pub fn wait(&self) {
-            todo!("4.7: what `wait_tidily` below wants to do, so that no order hangs")
+            todo!("4.7: what `wait_tidily` below is meant to do, right in every order")
         }
 
-        /// The version to mend: it clears the flag first, so that no old ring is in the way.
+        /// The version to mend. It clears the flag first, so that no old ring is in the way.
         pub fn wait_tidily(&self) {
             self.rung.store(false, Ordering::Release);
             model::thread::park();

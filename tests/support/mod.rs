@@ -8,15 +8,21 @@
 #![allow(dead_code, unused_imports, unused_macros, unreachable_pub)]
 
 pub mod allocations;
+pub mod ball;
+pub mod cloning;
 pub mod exam;
 pub mod futures;
 pub mod schedules;
 pub mod story;
+pub mod watchdog;
 
 pub use allocations::allocations;
+pub use ball::ball_game;
+pub use cloning::cloning;
 pub use exam::{Check, Verdict, exam, panics, verdicts};
 pub use futures::*;
 pub use under_await::ledger::{Event, Ledger};
+pub use watchdog::within;
 
 /// A suite: `pub const CHECKS`, in the order in which a reader meets them.
 ///
