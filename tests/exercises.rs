@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 
 use support::exam::{Check, Verdict};
 use support::{pass_all, story, verdicts};
@@ -185,13 +186,18 @@ const CHAPTERS: &[Chapter] = &[
     ch06::CHAPTER,
 ];
 
+/// Some checks look at the processor's time, and its clock counts the whole process.
+static ALONE: Mutex<()> = Mutex::new(());
+
 #[test]
 fn every_check_passes_on_the_reference() {
+    let _alone = ALONE.lock();
     CHAPTERS.iter().for_each(|chapter| pass_all(chapter.reference));
 }
 
 #[test]
 fn every_check_passes_on_the_oracle() {
+    let _alone = ALONE.lock();
     for chapter in CHAPTERS {
         let applies = |check: &&Check| !chapter.not_for_the_oracle.contains(&check.name);
         pass_all(&chapter.oracle.iter().filter(applies).copied().collect::<Vec<_>>());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use under_await::sys;
 
-use crate::support::{Event, checks, ensure, ledger};
+use crate::support::{Event, Ledger, checks, ensure, ledger};
 
 use subject::extend::{SelfPipe, add_flags, errno, exchange, on_signal, timeout};
 use subject::{Answer, ask, multiplexed, non_blocking};
@@ -177,6 +177,7 @@ checks! {
             stream.read_to_end(&mut bytes)?;
             stream.write_all(&bytes)
         });
+        Ledger::close(); // Into how many pieces all of it falls is the kernel's business.
         comes_back(&server, 2_000_000);
     }
 
