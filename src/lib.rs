@@ -11,6 +11,7 @@
 //! | [`ch03_waker`] | a waker is a pointer, four functions and a duty to count |
 //! | [`ch04_park`] | sleep, and miss no wake |
 //! | [`ch05_handoff`] | whoever completes a future finds its newest waker |
+//! | [`ch06_io_models`] | the kernel can tell us, in five ways |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -22,6 +23,8 @@ pub mod ch02_block_on;
 pub mod ch03_waker;
 pub mod ch04_park;
 pub mod ch05_handoff;
+#[cfg(unix)]
+pub mod ch06_io_models;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};
@@ -43,4 +46,7 @@ mod chapters {
     mod ch04 {}
     #[doc = include_str!("../chapters/05-handoff/README.md")]
     mod ch05 {}
+    #[cfg(unix)]
+    #[doc = include_str!("../chapters/06-io-models/README.md")]
+    mod ch06 {}
 }

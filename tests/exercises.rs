@@ -34,6 +34,11 @@ mod starter_04;
 #[path = "../chapters/05-handoff/starter.rs"]
 mod starter_05;
 
+#[cfg(unix)]
+#[rustfmt::skip]
+#[path = "../chapters/06-io-models/starter.rs"]
+mod starter_06;
+
 /// A chapter's subjects of examination, each beside the suite that examines it: the reference, the
 /// outside oracle, the starter and the classic mistakes.
 macro_rules! chapter {
@@ -173,8 +178,26 @@ chapter! {
     }
 }
 
-const CHAPTERS: &[Chapter] =
-    &[ch01::CHAPTER, ch02::CHAPTER, ch03::CHAPTER, ch04::CHAPTER, ch05::CHAPTER];
+#[cfg(unix)]
+chapter! {
+    ch06, "06-io-models", "06_io_models", ch06_io_models, starter_06,
+    // Nobody else has them: each process has one `SIGUSR2`.
+    except { a_signal_before_the_sleep many_signals_wake_once errno_stays }
+    mistakes {
+        asked_of_the_dead gives_up_at_a_signal each_by_itself only_the_new_flag rounded_down
+        a_flag_and_no_byte done_when_sent one_read_for_a_signal
+    }
+}
+
+const CHAPTERS: &[Chapter] = &[
+    ch01::CHAPTER,
+    ch02::CHAPTER,
+    ch03::CHAPTER,
+    ch04::CHAPTER,
+    ch05::CHAPTER,
+    #[cfg(unix)]
+    ch06::CHAPTER,
+];
 
 #[test]
 fn every_check_passes_on_the_reference() {
@@ -245,13 +268,15 @@ fn every_mistake_is_turned_down_with_its_tag() {
     }
 }
 
-/// `text` without what differs from run to run: the numbers before `ms`, `polls` and `wakes` when
-/// they have two digits or more, and how wide they are.
+/// `text` without what differs from run to run: the numbers before `ms`, `polls`, `wakes`, `waits`
+/// and `lines` when they have two digits or more, and how wide they are.
 fn timeless(text: &str) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>();
     for at in 1..words.len() {
-        let counts =
-            matches!(words[at].trim_end_matches(['.', ',', ';']), "ms" | "polls" | "wakes");
+        let counts = matches!(
+            words[at].trim_end_matches(['.', ',', ';']),
+            "ms" | "polls" | "wakes" | "waits" | "lines"
+        );
         let number = words[at - 1].replace(',', "");
         let varies = words[at].starts_with("ms") || number.len() > 1;
         if counts && varies && number.parse::<u64>().is_ok() {
