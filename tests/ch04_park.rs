@@ -309,7 +309,7 @@ struct AtTheEnd(mpsc::Sender<&'static str>);
 
 impl Drop for AtTheEnd {
     fn drop(&mut self) {
-        // Twice, so that the second call meets what the first has put back, or failed to.
+        // Twice, for the second call meets what the first has left behind.
         block_on(self_wakes(2));
         let _ = self.0.send(block_on(later(5)));
     }
