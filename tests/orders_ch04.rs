@@ -43,7 +43,7 @@ use support::schedules::{Actor, Orders, actor, every_order, point, wait_until};
 use under_await::{ledger, waker_fn};
 
 #[path = "../src/ch04_park.rs"]
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unfulfilled_lint_expectations, unreachable_pub)]
 mod ch04_park;
 mod support;
 
