@@ -126,6 +126,8 @@ pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'stat
                 "Since that answer nobody polls, and a loop without an end keeps the processor busy."
             },
         )
+    } else if polls == 0 && wakes > 0 {
+        ("lost-wake", "It was woken, and what was to end then did not end.")
     } else if polls == 0 {
         ("never-polled", "Nobody polled the future.")
     } else if polls > wakes + 100 {
