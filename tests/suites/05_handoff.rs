@@ -24,7 +24,7 @@ checks! {
     /// Who answers `Pending` has kept a clone of the waker.
     "5.1" fn keeps_the_waker() {
         let (sender, mut receiver) = oneshot::<u32>();
-        mem::forget(sender);
+        keep(sender);
         let (bell, waker) = Bell::new();
         pending(&mut receiver, &waker);
         ensure!(
@@ -38,7 +38,7 @@ checks! {
     /// Another poll replaces the waker of the poll before.
     "5.1" fn keeps_the_newest_waker() {
         let (sender, mut receiver) = oneshot::<u32>();
-        mem::forget(sender);
+        keep(sender);
         let ((a, waker_a), (b, waker_b)) = (Bell::new(), Bell::new());
         pending(&mut receiver, &waker_a);
         pending(&mut receiver, &waker_b);
@@ -185,7 +185,7 @@ checks! {
     /// A sender that goes away without sending completes its receiver.
     "5.2" fn a_sender_that_goes_away() {
         let (sender, receiver) = oneshot::<u32>();
-        in_a_while(move || drop(sender));
+        in_a_while(move || complete(sender, false));
         let output = block_on(watch("receiver", receiver));
         ensure!(
             output == Err(RecvError),
@@ -193,7 +193,7 @@ checks! {
             "The sender was dropped during the wait; the receiver gave {output:?}."
         );
         let (sender, mut receiver) = oneshot::<u32>();
-        drop(sender);
+        complete(sender, false);
         let answer = poll(&mut receiver, Waker::noop());
         ensure!(
             answer == Poll::Ready(Err(RecvError)),
@@ -321,7 +321,7 @@ checks! {
     /// While the line is there, the hangup keeps the newest waker.
     "5.4" fn a_hangup_keeps_the_newest_waker() {
         let (line, mut hangup) = line();
-        mem::forget(line);
+        keep(line);
         let ((a, waker_a), (b, waker_b)) = (Bell::new(), Bell::new());
         for waker in [&waker_a, &waker_b] {
             let answer = Pin::new(&mut hangup).poll(&mut Context::from_waker(waker));
@@ -495,6 +495,11 @@ fn complete(sender: Sender<u32>, send: bool) {
     if send {
         let _ = sender.send(1);
     }
+}
+
+/// Keeps something for good: for checks that come before its `drop` is written.
+fn keep<T>(something: T) {
+    mem::forget(something);
 }
 
 /// How many clones of its waker there are, besides the one that came with the bell.

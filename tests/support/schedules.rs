@@ -79,8 +79,8 @@ pub struct Order {
     actors: Vec<&'static str>,
     /// Whose turn it was, and what they were about to do.
     steps: Vec<(usize, &'static str)>,
-    /// Where the others stood when an actor ended it by a panic.
-    stood: Vec<(usize, &'static str)>,
+    /// Who stood at a slot when another actor's panic ended it.
+    stood: Vec<usize>,
     /// What is wrong with this order, if anything.
     pub why: Option<String>,
 }
@@ -95,9 +95,9 @@ impl fmt::Display for Order {
         if endless {
             writeln!(f, "  … and so on")?;
         }
-        for (actor, label) in &self.stood {
+        for actor in &self.stood {
             let column = " ".repeat(26 * actor);
-            writeln!(f, "  {column}{}, meanwhile: {label}", self.actors[*actor])?;
+            writeln!(f, "  {column}{}, meanwhile: {AT_THE_SLOT}", self.actors[*actor])?;
         }
         write!(f, "  ⇒ {}", self.why.as_deref().unwrap_or("fine"))
     }
@@ -185,6 +185,9 @@ impl Stage {
 /// The payload of an actor that unwinds because the play is over.
 struct Over;
 
+/// Where an actor stands while it uses a [`model::Exclusive`].
+const AT_THE_SLOT: &str = "at the slot";
+
 /// More steps than any play here needs: one that takes them goes round in circles.
 const MOST_STEPS: usize = 200;
 
@@ -222,9 +225,11 @@ fn play(actors: Vec<Actor>, path: &mut Vec<Choice>) -> Order {
         };
         if order.why.is_some() {
             if scene.panic.is_some() {
-                let stops = scene.stops.iter().enumerate();
-                let stood = stops.filter_map(|(i, stop)| Some((i, stop.as_ref()?.label)));
-                order.stood = stood.collect();
+                let there = |stop: &Option<Stop>| {
+                    stop.as_ref().is_some_and(|stop| stop.label == AT_THE_SLOT)
+                };
+                let actors = 0..scene.stops.len();
+                order.stood = actors.filter(|i| there(&scene.stops[*i])).collect();
             }
             scene.over = true;
             stage.changed.notify_all();
@@ -252,7 +257,7 @@ pub mod model {
     use core::sync::atomic::{self, Ordering};
 
     use super::real::{panic, sync};
-    use super::{point, wait_until};
+    use super::{AT_THE_SLOT, point, wait_until};
 
     /// As [`std::sync::atomic::AtomicBool`]; every operation is a point.
     #[derive(Debug, Default)]
@@ -428,7 +433,7 @@ pub mod model {
                 let text = "two threads are at the slot at once";
                 panic::resume_unwind(Box::new(text.to_owned()));
             };
-            point("at the slot");
+            point(AT_THE_SLOT);
             f(&mut here)
         }
     }
