@@ -146,7 +146,7 @@ fn nested_calls_go_well_in_every_order() {
 /// Invariant 3. Between its look and its `Pending`, the future parks to wait for a neighbour.
 #[test]
 fn a_future_that_parks_goes_well_in_every_order() {
-    none_hangs("a future that parks", &with_a_future_that_parks(|future| block_on(future)));
+    none_hangs("a future that parks", &with_a_future_that_parks(block_on));
 }
 
 // ── What the layer avoids ──

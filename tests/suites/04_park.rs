@@ -179,6 +179,26 @@ checks! {
         ensure!(polls <= 3, "busy-poll", "A wait of 20 ms took {polls} polls; 2 are enough.");
     }
 
+    /// A wake that comes before the sleep is not lost, and the time is not waited out.
+    "4.6" fn woken_before_it_sleeps_in_time() {
+        let output = block_on_for(self_wakes(2), Duration::from_secs(1000));
+        ensure!(output.is_some(), "wrong-result", "It gave {output:?}.");
+    }
+
+    /// Each wake is used up: after one the future is polled once, and then the thread sleeps.
+    "4.6" fn every_wake_in_time_is_used_up() {
+        let output = block_on_for(
+            async {
+                later(10).await;
+                later(30).await;
+            },
+            Duration::from_secs(1000),
+        );
+        ensure!(output.is_some(), "wrong-result", "It gave {output:?}.");
+        let polls = ledger().count(Event::Poll);
+        ensure!(polls <= 6, "busy-poll", "Two waits took {polls} polls; 4 are enough.");
+    }
+
     /// When the time is over, `block_on_for` gives up, and has slept until then.
     "4.6" fn too_late() {
         let output = block_on_for(later(500), Duration::from_millis(40));
@@ -207,7 +227,8 @@ checks! {
         ensure!(
             output.is_none(),
             "wrong-result",
-            "A future that wakes itself at every poll ran for 400 ms; the limit was 20 ms."
+            "A future that wakes itself at every poll ran for 400 ms; the limit was 20 ms, counted \
+             from the call and not from each sleep."
         );
     }
 

@@ -168,6 +168,7 @@ type Sleeper = (Waker, Box<dyn Fn()>);
 
 /// One thread writes a letter and wakes; this one sleeps and reads.
 fn one_wake((waker, park): Sleeper) {
+    #[allow(clippy::arc_with_non_send_sync)] // Loom watches over who gets at it.
     let letter = Arc::new(UnsafeCell::new(0));
     let sent = letter.clone();
     loom::thread::spawn(move || {
