@@ -39,8 +39,7 @@ pub(crate) fn show(out: &mut impl Write) -> io::Result<()> {
 
 /// What the chapter's trace shows.
 pub(crate) fn scene() {
-    let pipes = [(b'a', 30, 2), (b'b', 50, 1)].map(|(byte, ms, times)| ticker(byte, ms, times));
-    let pipes = pipes.into_iter().collect::<io::Result<Vec<_>>>();
+    let pipes = tickers(&[(b'a', 30, 2), (b'b', 50, 1)]);
     let arrivals = pipes.and_then(|pipes| multiplexed(&pipes)).expect("pipes can be read");
     assert_eq!(arrivals, b"aba");
 }
@@ -104,7 +103,7 @@ pub(crate) struct Report {
 /// Does the job by `model`.
 pub(crate) fn report(model: Model) -> io::Result<Report> {
     let threads = threads();
-    let pipes = [ticker(b'a', 30, 4)?, ticker(b'b', 70, 2)?];
+    let pipes = tickers(&[(b'a', 30, 4), (b'b', 70, 2)])?;
     let ledger = Ledger::current().unwrap_or_else(Ledger::open);
     let count = || CALLS.map(|name| (name, ledger.count(Event::Call(name))));
     let (before, cpu) = (count(), sys::cpu_time());
@@ -134,30 +133,43 @@ const CALLS: [&str; 9] = [
     "aio_return",
 ];
 
-/// A pipe into which a thread writes `byte` every `ms` milliseconds, `times` times. When it would
-/// be time once more it closes its end.
-pub(crate) fn ticker(byte: u8, ms: u64, times: u32) -> io::Result<PipeReader> {
-    let (reader, mut writer) = io::pipe()?;
-    let ledger = Ledger::current();
-    let note = move |note| {
-        let who = if byte == b'a' { "writer a" } else { "writer b" };
-        ledger.iter().for_each(|ledger| ledger.record(who, Event::Note(note)));
+/// A pipe for each of `ticks`. Its byte comes every so many milliseconds, so many times; when it
+/// would be time once more the pipe is closed. One thread writes them all: on a busy machine all of
+/// it may be late, and nothing is out of order.
+pub(crate) fn tickers(ticks: &[(u8, u64, u64)]) -> io::Result<Vec<PipeReader>> {
+    let pipes = ticks.iter().map(|_| io::pipe()).collect::<io::Result<Vec<_>>>()?;
+    let (readers, writers): (Vec<_>, Vec<_>) = pipes.into_iter().unzip();
+    let mut writers = writers.into_iter().map(Some).collect::<Vec<_>>();
+    let of = |(index, (byte, ms, times)): (usize, &(u8, u64, u64))| {
+        let (byte, ms, times) = (*byte, *ms, *times);
+        (1..=times + 1).map(move |n| (n * ms, index, (n <= times).then_some(byte)))
     };
-    let scale = env::var("UNDER_AWAIT_TIME_SCALE").ok().and_then(|scale| scale.parse().ok());
-    let pause = Duration::from_millis(ms * scale.unwrap_or(1)); // More, where much else is going on.
+    let mut events = ticks.iter().enumerate().flat_map(of).collect::<Vec<_>>();
+    events.sort();
+    let ledger = Ledger::current();
     let write = move || {
-        for _ in 0..times {
-            thread::sleep(pause);
-            note("writes a byte");
-            if writer.write_all(&[byte]).is_err() {
-                return; // The reader has gone.
+        let mut now = 0;
+        for (ms, index, byte) in events {
+            thread::sleep(Duration::from_millis((ms - now) * scale()));
+            now = ms;
+            let who = if index == 0 { "writer a" } else { "writer b" };
+            let what = if byte.is_some() { "writes a byte" } else { "closes its end" };
+            ledger.iter().for_each(|ledger| ledger.record(who, Event::Note(what)));
+            match (byte, &mut writers[index]) {
+                // An error means that nobody reads any more.
+                (Some(byte), Some(writer)) => drop(writer.write_all(&[byte])),
+                (_, writer) => *writer = None,
             }
         }
-        thread::sleep(pause);
-        note("closes its end");
     };
     thread::Builder::new().name(TICKER.to_owned()).spawn(write)?;
-    Ok(reader)
+    Ok(readers)
+}
+
+/// How much longer all pauses are: more than 1 where much else is going on.
+fn scale() -> u64 {
+    let scale = env::var("UNDER_AWAIT_TIME_SCALE").ok().and_then(|scale| scale.parse().ok());
+    scale.unwrap_or(1)
 }
 
 /// The name of the threads that do not count: they are the world outside.

@@ -325,11 +325,17 @@ pub(crate) mod linux {
     ) -> io::Result<usize> {
         thread::scope(|scope| {
             let reading = scope.spawn(|| asynchronous(pipes));
-            thread::sleep(LIMIT / 3);
-            let now = threads().unwrap_or(0);
+            let (mut most, mut since) = (0, Instant::now());
+            while since.elapsed() < LIMIT {
+                thread::sleep(LIMIT / 60);
+                let now = threads().unwrap_or(0);
+                if now > most {
+                    (most, since) = (now, Instant::now());
+                }
+            }
             drop(writers);
             reading.join().expect("a model does not panic")?;
-            Ok(now - before - 1) // One is the thread that was started here.
+            Ok(most.saturating_sub(before + 1)) // One is the thread that was started here.
         })
     }
     // ANCHOR_END: helpers

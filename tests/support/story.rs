@@ -134,12 +134,12 @@ pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'stat
                 "Since that answer nobody polls, and a loop without an end keeps the processor busy."
             },
         )
-    } else if polls == 0 && wakes > 0 {
-        ("lost-wake", "It was woken, and what was to end then did not end.")
     } else if polls == 0 && calls > 1000 {
         ("spins", "It makes the same system calls over and over, and nothing comes of it.")
     } else if polls == 0 && calls > 0 {
         ("slept-through", "It sleeps in a system call, and nothing that comes ends the sleep.")
+    } else if polls == 0 && wakes > 0 {
+        ("lost-wake", "It was woken, and what was to end then did not end.")
     } else if polls == 0 {
         ("never-polled", "Nobody polled the future.")
     } else if polls > wakes + 100 {
