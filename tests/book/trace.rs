@@ -78,7 +78,6 @@ pub(crate) fn number(n: u64) -> String {
 /// What happened, after the name of the one it happened to.
 pub(crate) fn sentence(who: &str, event: Event) -> String {
     let sentence = match event {
-        Event::Call(name) => return format!("is called: `{name}`"),
         Event::Poll => "is polled",
         Event::Pending => "answers `Pending`: not yet",
         Event::Ready => "answers `Ready`: done",
