@@ -170,8 +170,7 @@ chapter! {
 
 chapter! {
     ch05, "05-handoff", "05_handoff", ch05_handoff, starter_05,
-    // The runner cannot stop `AtomicWaker` between its steps.
-    except { gives_no_second_answer lockless_in_every_order }
+    except { gives_no_second_answer }
     mistakes {
         keeps_an_old_waker drops_the_older_waker_in_place wakes_under_the_lock
         wakes_the_current_task goes_quietly if_let_holds_the_lock looks_first
