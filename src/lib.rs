@@ -20,6 +20,7 @@ pub mod ch01_future;
 pub mod ch02_block_on;
 pub mod ch03_waker;
 pub mod ch04_park;
+pub mod ch05_handoff;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};
