@@ -57,6 +57,8 @@ pub enum Event {
     Park,
     /// A thread goes on after its sleep.
     Unpark,
+    /// A system call is made.
+    Call(&'static str),
     /// Anything else worth a line.
     Note(&'static str),
 }

@@ -1,10 +1,51 @@
-//! # The ground · what only the operating system knows
+//! # The ground · every system call, announced
 //!
-//! The layers call the system where a chapter is about that call. What they need besides, and in
-//! more than one place, stands here.
+//! The layers call the system where a chapter is about that call, and wrap the call in [`call`] or
+//! [`restart`]. So it is written into the ledger, its errors become `io::Error`, and a test can
+//! make it fail: see [`inject`]. What only the system knows, and more than one layer asks, stands
+//! here too.
 
+use std::cell::Cell;
+use std::io;
 use std::time::Duration;
 
+use crate::ledger;
+use crate::ledger::Event;
+
+// ANCHOR: call
+/// Makes the system call `name` and turns its -1 into the error that `errno` names.
+///
+/// # Errors
+/// Whatever the call says; and what a test injects, in place of the call.
+pub fn call<T: From<i8> + PartialEq>(
+    name: &'static str,
+    make: impl FnOnce() -> T,
+) -> io::Result<T> {
+    ledger::record("kernel", Event::Call(name));
+    if let Some(errno) = injected(name) {
+        return Err(io::Error::from_raw_os_error(errno));
+    }
+    let result = make();
+    if result == T::from(-1) { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// As [`call`], again and again while a signal interrupts it (`EINTR`): for calls that have done
+/// nothing when they are interrupted, and whose arguments stay true. A wait with a timeout is not
+/// one of them.
+pub fn restart<T: From<i8> + PartialEq>(
+    name: &'static str,
+    mut make: impl FnMut() -> T,
+) -> io::Result<T> {
+    loop {
+        match call(name, &mut make) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+// ANCHOR_END: call
+
+// ANCHOR: cpu_time
 /// The CPU time that all threads of this process have used so far, or `None` where the system does
 /// not say (Windows, Miri). Waiting asleep costs none of it; waiting in a loop costs all of it.
 ///
@@ -22,3 +63,65 @@ pub fn cpu_time() -> Option<Duration> {
 pub fn cpu_time() -> Option<Duration> {
     None
 }
+// ANCHOR_END: cpu_time
+
+// ANCHOR: inject
+thread_local! {
+    static FAULTS: Cell<Option<Faults>> = const { Cell::new(None) };
+}
+
+/// What goes wrong, and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Faults {
+    /// Where the sequence of faults starts: the same seed, the same faults.
+    pub seed: u64,
+    /// One call in so many fails; 0 for none.
+    pub one_in: u64,
+    /// The calls that fail, with the error they fail with: `("read", libc::EAGAIN)`.
+    pub errors: &'static [(&'static str, i32)],
+    /// Whether reads and writes may be cut short, and reports of readiness made up.
+    pub short: bool,
+}
+
+/// From now on, the system calls of this thread fail as `faults` says; `None` ends it.
+pub fn inject(faults: Option<Faults>) {
+    FAULTS.set(faults);
+}
+
+/// How much of a buffer of `length` bytes the next read or write is given: all of it, or less when
+/// a test wants transfers to be short.
+pub fn portion(length: usize) -> usize {
+    match FAULTS.get() {
+        Some(faults) if faults.short && length > 1 && strikes() => 1 + chance() as usize % length,
+        _ => length,
+    }
+}
+
+/// Whether a reactor is to report readiness that is not there: a kernel may (select(2), BUGS).
+pub fn spurious() -> bool {
+    FAULTS.get().is_some_and(|faults| faults.short) && strikes()
+}
+
+/// The error with which a test wants the call `name` to fail.
+fn injected(name: &str) -> Option<i32> {
+    let faults = FAULTS.get()?;
+    let of_name = faults.errors.iter().filter(|(call, _)| *call == name).collect::<Vec<_>>();
+    let strikes = !of_name.is_empty() && strikes();
+    strikes.then(|| of_name[chance() as usize % of_name.len()].1)
+}
+
+/// Whether this call is the one in so many.
+fn strikes() -> bool {
+    FAULTS.get().is_some_and(|faults| faults.one_in > 0 && chance() % faults.one_in == 0)
+}
+
+/// The next number of the sequence (xorshift64, Marsaglia 2003).
+fn chance() -> u64 {
+    let Some(mut faults) = FAULTS.get() else { return 0 };
+    faults.seed ^= faults.seed << 13;
+    faults.seed ^= faults.seed >> 7;
+    faults.seed ^= faults.seed << 17;
+    FAULTS.set(Some(faults));
+    faults.seed
+}
+// ANCHOR_END: inject
