@@ -21,6 +21,10 @@ pub mod ch02_block_on;
 pub mod ch03_waker;
 pub mod ch04_park;
 pub mod ch05_handoff;
+#[cfg(unix)]
+pub mod ch07_select;
+#[cfg(unix)]
+pub mod ch08_poll;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};

@@ -7,6 +7,8 @@
 
 use std::cell::Cell;
 use std::io;
+#[cfg(unix)]
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use crate::ledger;
@@ -44,6 +46,26 @@ pub fn restart<T: From<i8> + PartialEq>(
     }
 }
 // ANCHOR_END: call
+
+// ANCHOR: set_nonblocking
+/// Makes calls on `io` return `WouldBlock` where they would wait. Other flags stay as they are.
+///
+/// # Errors
+/// What fcntl(2) says.
+#[cfg(unix)]
+pub fn set_nonblocking(io: &impl AsFd) -> io::Result<()> {
+    let fd = io.as_fd().as_raw_fd();
+    let flags = call("fcntl", || {
+        // SAFETY: `fd` is borrowed, and `F_GETFL` takes no argument.
+        unsafe { libc::fcntl(fd, libc::F_GETFL) }
+    })?;
+    call("fcntl", || {
+        // SAFETY: `fd` is borrowed, and `F_SETFL` takes flags.
+        unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) }
+    })?;
+    Ok(())
+}
+// ANCHOR_END: set_nonblocking
 
 // ANCHOR: cpu_time
 /// The CPU time that all threads of this process have used so far, or `None` where the system does
