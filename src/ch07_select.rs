@@ -17,10 +17,19 @@
 //! **Still wrong.** 1,024 descriptors, and no more. And a reader and a second reader of the same
 //! descriptor push each other out. The next layer, `ch08_poll`, has a table in place of the set.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::mem;
 use std::mem::MaybeUninit;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::pin::{Pin, pin};
 use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use crate::sys;
@@ -105,4 +114,183 @@ fn check(fd: RawFd) -> io::Result<()> {
     let text = format!("select(2) has no bit for descriptor {fd}: FD_SETSIZE is {limit}");
     Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
+
+impl fmt::Debug for FdSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries((0..self.count).filter(|fd| self.contains(*fd))).finish()
+    }
+}
 // ANCHOR_END: FdSet
+
+// ANCHOR: Reactor
+/// Which futures of this thread wait for which descriptors.
+struct Reactor {
+    /// Who waits to read from a descriptor, and who waits to write to it.
+    wakers: [BTreeMap<RawFd, Waker>; 2],
+    /// The reading end of a pipe of our own: it gets ready when another thread wakes us.
+    pipe: PipeReader,
+    /// The writing end, for the wakers.
+    sender: Arc<PipeWriter>,
+}
+
+/// Which of the two to wait for.
+#[derive(Clone, Copy, Debug)]
+enum Direction {
+    Read,
+    Write,
+}
+
+impl Reactor {
+    fn new() -> io::Result<Self> {
+        let (pipe, sender) = io::pipe()?;
+        sys::set_nonblocking(&pipe)?;
+        sys::set_nonblocking(&sender)?;
+        Ok(Reactor { wakers: Default::default(), pipe, sender: Arc::new(sender) })
+    }
+
+    /// Sleeps until something that somebody waits for is ready, and returns its wakers. Nobody
+    /// waits for it any longer then.
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Vec<Waker>> {
+        let mut sets = [FdSet::new(), FdSet::new()];
+        sets[0].insert(self.pipe.as_raw_fd())?;
+        for (set, wakers) in sets.iter_mut().zip(&self.wakers) {
+            wakers.keys().try_for_each(|fd| set.insert(*fd))?;
+        }
+        let [reads, writes] = &mut sets;
+        match select(reads, writes, timeout) {
+            Ok(_) => {}
+            // A signal: the sets say nothing, and whoever waits goes on waiting.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        }
+        if sets[0].contains(self.pipe.as_raw_fd()) {
+            let _ = self.pipe.read(&mut [0; 64]);
+        }
+        Ok(self.fired(&sets))
+    }
+
+    /// Takes out the wakers of the descriptors in `sets`.
+    fn fired(&mut self, sets: &[FdSet; 2]) -> Vec<Waker> {
+        let mut fired = Vec::new();
+        for (set, wakers) in sets.iter().zip(&mut self.wakers) {
+            let ready = wakers.keys().copied().filter(|fd| set.contains(*fd)).collect::<Vec<_>>();
+            fired.extend(ready.iter().filter_map(|fd| wakers.remove(fd)));
+        }
+        fired
+    }
+}
+// ANCHOR_END: Reactor
+
+// ANCHOR: local
+thread_local! {
+    /// This thread's reactor, made when it is first needed.
+    static REACTOR: RefCell<Option<Reactor>> = const { RefCell::new(None) };
+}
+
+/// Lends out this thread's reactor. Nothing of the user's may run meanwhile.
+fn with_reactor<T>(f: impl FnOnce(&mut Reactor) -> io::Result<T>) -> io::Result<T> {
+    REACTOR.with_borrow_mut(|reactor| match reactor {
+        Some(reactor) => f(reactor),
+        None => f(reactor.insert(Reactor::new()?)),
+    })
+}
+// ANCHOR_END: local
+
+// ANCHOR: readable
+/// Ready when a read from `io` would not wait.
+///
+/// # Errors
+/// When select(2) has no bit for it.
+pub async fn readable(io: &impl AsFd) -> io::Result<()> {
+    Readiness { fd: io.as_fd().as_raw_fd(), direction: Direction::Read, waiting: false }.await
+}
+
+/// Ready when a write to `io` would not wait.
+///
+/// # Errors
+/// When select(2) has no bit for it.
+pub async fn writable(io: &impl AsFd) -> io::Result<()> {
+    Readiness { fd: io.as_fd().as_raw_fd(), direction: Direction::Write, waiting: false }.await
+}
+
+/// The future of both.
+#[derive(Debug)]
+struct Readiness {
+    fd: RawFd,
+    direction: Direction,
+    /// Whether it has left a waker. When that has gone, the reactor took it: the descriptor is ready.
+    waiting: bool,
+}
+// ANCHOR_END: readable
+
+// ANCHOR: Future_for_Readiness
+impl Future for Readiness {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        check(self.fd)?;
+        // Dropped after the reactor is free again, whichever waker it is then.
+        let mut waker = Some(cx.waker().clone());
+        let waiting = mem::replace(&mut self.waiting, true);
+        with_reactor(|reactor| {
+            let wakers = &mut reactor.wakers[self.direction as usize];
+            if waiting && !wakers.contains_key(&self.fd) {
+                return Ok(Poll::Ready(()));
+            }
+            waker = wakers.insert(self.fd, waker.take().expect("nobody took it yet"));
+            Ok(Poll::Pending)
+        })?
+        .map(Ok)
+    }
+}
+
+impl Drop for Readiness {
+    fn drop(&mut self) {
+        let remove =
+            |reactor: &mut Reactor| Ok(reactor.wakers[self.direction as usize].remove(&self.fd));
+        let _waker = self.waiting.then(|| with_reactor(remove));
+    }
+}
+// ANCHOR_END: Future_for_Readiness
+
+// ANCHOR: block_on
+/// Runs `future` to completion on this thread, which sleeps in `select` while it is pending.
+///
+/// # Panics
+/// When this thread's reactor cannot be made, or the system refuses to wait.
+pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
+    let mut future = pin!(future.into_future());
+    let pipe = with_reactor(|reactor| Ok(reactor.sender.clone())).expect("a pipe for the wakes");
+    let root = Arc::new(Root { woken: AtomicBool::new(false), pipe });
+    let waker = Waker::from(root.clone());
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        while !root.woken.swap(false, Ordering::Acquire) {
+            let fired = with_reactor(|reactor| reactor.wait(None)).expect("select waits");
+            fired.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+/// The waker of the future that `block_on` runs.
+#[derive(Debug)]
+struct Root {
+    /// Whether it was woken since its last poll began.
+    woken: AtomicBool,
+    /// A byte in here ends the sleep.
+    pipe: Arc<PipeWriter>,
+}
+
+impl Wake for Root {
+    fn wake(self: Arc<Self>) {
+        // Pairs with the `Acquire` in `block_on`. The byte comes after the flag, so the sleeper that
+        // it wakes finds the flag set. A full pipe has bytes enough to end any sleep.
+        if !self.woken.swap(true, Ordering::Release) {
+            let _ = (&*self.pipe).write(&[1]);
+        }
+    }
+}
+// ANCHOR_END: block_on

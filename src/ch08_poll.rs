@@ -19,6 +19,7 @@
 
 use std::cell::RefCell;
 use std::env;
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::io::{PipeReader, PipeWriter, Read, Write};
@@ -56,7 +57,7 @@ pub struct Directions {
 
 // ANCHOR: Backend
 /// How the kernel is asked. Each backend keeps a table of rows in its own shape.
-pub trait Backend {
+pub trait Backend: fmt::Debug {
     /// From now on, `row` stands for `fd` and is watched in the `wanted` directions; in none, not
     /// at all.
     ///
@@ -79,7 +80,7 @@ pub trait Backend {
 
 // ANCHOR: PollTable
 /// The table of `poll(2)`: the kernel reads it where it stands.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct PollTable {
     /// A row that is not watched has descriptor -1, which `poll` passes over. Without any wanted
     /// event it would still report errors and hang-ups, over and over.
@@ -146,7 +147,7 @@ fn signal(count: io::Result<libc::c_int>) -> io::Result<libc::c_int> {
 
 // ANCHOR: SelectTable
 /// The same contract on `select(2)`: the sets are made anew from the rows for every wait.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct SelectTable {
     rows: Vec<(RawFd, Directions)>,
 }
@@ -202,6 +203,7 @@ impl Backend for SelectTable {
 
 // ANCHOR: Reactor
 /// Which futures of this thread wait for which descriptors.
+#[derive(Debug)]
 pub struct Reactor {
     /// The rows; a backend's table has the same numbers. Row 0 is the pipe that ends a sleep.
     rows: Vec<Row>,

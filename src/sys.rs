@@ -134,7 +134,7 @@ fn injected(name: &str) -> Option<i32> {
 
 /// Whether this call is the one in so many.
 fn strikes() -> bool {
-    FAULTS.get().is_some_and(|faults| faults.one_in > 0 && chance() % faults.one_in == 0)
+    FAULTS.get().is_some_and(|faults| faults.one_in > 0 && chance().is_multiple_of(faults.one_in))
 }
 
 /// The next number of the sequence (xorshift64, Marsaglia 2003).

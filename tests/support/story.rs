@@ -159,6 +159,7 @@ fn line(Entry { at, thread, who, event }: &Entry) -> String {
         Event::Drop => "drop".to_owned(),
         Event::Park => "goes to sleep".to_owned(),
         Event::Unpark => "wakes up".to_owned(),
+        Event::Call(name) => format!("{name}()"),
         Event::Note(note) => (*note).to_owned(),
     };
     format!("{:>5} ms  {who}: {what}{thread}", at.as_millis())
