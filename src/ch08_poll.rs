@@ -471,27 +471,49 @@ pub async fn ready_to(direction: Direction, io: &impl AsFd) -> io::Result<()> {
 /// When this thread's reactor cannot be made, or the system refuses to wait.
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
-    let unparker = unparker().expect("a reactor for this thread");
-    let root = Arc::new(Root { woken: AtomicBool::new(false), unparker });
+    let root = Root::new().expect("a reactor for this thread");
     let waker = Waker::from(root.clone());
     let mut cx = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
         }
-        while !root.woken.swap(false, Ordering::SeqCst) {
-            wait(None, || root.woken.load(Ordering::SeqCst)).expect("the system waits");
+        while !root.take_wake() {
+            wait(None, || root.is_woken()).expect("the system waits");
         }
     }
 }
+// ANCHOR_END: block_on
 
+// ANCHOR: Root
 /// The waker of the future that `block_on` runs.
 #[derive(Debug)]
-struct Root {
+pub struct Root {
     /// Whether it was woken since its last poll began.
     woken: AtomicBool,
     /// Ends the thread's sleep.
     unparker: Arc<Unparker>,
+}
+
+impl Root {
+    /// A waker that ends the sleep of this thread's reactor.
+    ///
+    /// # Errors
+    /// When there is no reactor yet, and it cannot be made.
+    pub fn new() -> io::Result<Arc<Self>> {
+        let unparker = unparker()?;
+        Ok(Arc::new(Root { woken: AtomicBool::new(false), unparker }))
+    }
+
+    /// Whether it was woken.
+    pub fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::SeqCst)
+    }
+
+    /// Whether it was woken; that wake is used up.
+    pub fn take_wake(&self) -> bool {
+        self.woken.swap(false, Ordering::SeqCst)
+    }
 }
 
 impl Wake for Root {
@@ -505,4 +527,4 @@ impl Wake for Root {
         self.unparker.unpark();
     }
 }
-// ANCHOR_END: block_on
+// ANCHOR_END: Root

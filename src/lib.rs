@@ -25,6 +25,8 @@ pub mod ch05_handoff;
 pub mod ch07_select;
 #[cfg(unix)]
 pub mod ch08_poll;
+#[cfg(unix)]
+pub mod ch09_timer;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};
