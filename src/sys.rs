@@ -23,12 +23,22 @@ pub fn call<T: From<i8> + PartialEq>(
     name: &'static str,
     make: impl FnOnce() -> T,
 ) -> io::Result<T> {
+    attempt(name, || {
+        let result = make();
+        if result == T::from(-1) { Err(io::Error::last_os_error()) } else { Ok(result) }
+    })
+}
+
+/// As [`call`], for system calls that std makes for us.
+///
+/// # Errors
+/// As [`call`].
+pub fn attempt<T>(name: &'static str, make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     ledger::record("kernel", Event::Call(name));
-    if let Some(errno) = injected(name) {
-        return Err(io::Error::from_raw_os_error(errno));
+    match injected(name) {
+        Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+        None => make(),
     }
-    let result = make();
-    if result == T::from(-1) { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 /// As [`call`], again and again while a signal interrupts it (`EINTR`): for calls that have done
