@@ -1,5 +1,6 @@
 //! Runs checks, each in a process of its own, and says what the first wrong answer means.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::env;
 use std::io::{Read, Write};
@@ -188,14 +189,19 @@ pub fn panics(f: impl FnOnce()) -> Option<String> {
     let result = panic::catch_unwind(panic::AssertUnwindSafe(f));
     EXPECTED.set(before);
     let payload = result.err()?;
+    Some(text_of(&*payload).unwrap_or_default())
+}
+
+/// The message of a panic.
+pub fn text_of(payload: &(dyn Any + 'static)) -> Option<String> {
     let text = payload.downcast_ref::<&str>().map(|text| text.to_string());
-    let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
-    Some(text)
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
 }
 
 /// The first panic decides: no unwinding through half-written code, whose destructors may panic.
 fn verdict_of_panic(panic: &PanicHookInfo<'_>) {
-    let text = panic.payload_as_str().unwrap_or("a panic without a message");
+    let text = text_of(panic.payload());
+    let text = text.as_deref().unwrap_or("a panic without a message");
     if let Some(hole) = todo(text) {
         deliver("todo", hole);
     }
