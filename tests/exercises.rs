@@ -155,7 +155,9 @@ chapter! {
 chapter! {
     ch04, "04-park", "04_park", ch04_park, starter_04,
     except { nested }
-    mistakes { no_flag cleared_after_the_poll }
+    mistakes {
+        cleared_after_the_poll flag_without_unpark naps never_cleared no_flag parks_once tidied_away
+    }
 }
 
 const CHAPTERS: &[Chapter] = &[ch01::CHAPTER, ch02::CHAPTER, ch03::CHAPTER, ch04::CHAPTER];
