@@ -10,6 +10,8 @@
 pub mod allocations;
 pub mod exam;
 pub mod futures;
+#[cfg(unix)]
+pub mod reactors;
 pub mod schedules;
 pub mod story;
 pub mod watchdog;
@@ -17,6 +19,8 @@ pub mod watchdog;
 pub use allocations::allocations;
 pub use exam::{Check, Verdict, exam, panics, verdicts};
 pub use futures::*;
+#[cfg(unix)]
+pub use reactors::on_both;
 pub use under_await::ledger::{Event, Ledger};
 pub use watchdog::within;
 
