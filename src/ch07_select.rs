@@ -14,14 +14,14 @@
 //! 3. *Out of range is an error:* a descriptor that the bit set has no bit for is refused.
 //! 4. *Released, then woken:* no borrow of the reactor is alive while a waker runs.
 //!
-//! **Still wrong.** 1,024 descriptors, and no more. And a reader and a second reader of the same
+//! **Still wrong.** 1,024 descriptors, and no more. And two that wait to read from the same
 //! descriptor push each other out. The next layer, `ch08_poll`, has a table in place of the set.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::io::{PipeReader, PipeWriter};
 use std::mem;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -30,6 +30,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use crate::sys;
@@ -55,7 +56,9 @@ pub fn select(
     })?;
     Ok(ready as usize)
 }
+// ANCHOR_END: select
 
+// ANCHOR: timeval
 /// `duration` as select(2) takes it: rounded up, and no more than some kernels accept.
 fn timeval(duration: Duration) -> libc::timeval {
     let micros = duration.min(Duration::from_secs(100_000_000)).as_nanos().div_ceil(1000);
@@ -64,7 +67,7 @@ fn timeval(duration: Duration) -> libc::timeval {
         tv_usec: (micros % 1_000_000) as libc::suseconds_t,
     }
 }
-// ANCHOR_END: select
+// ANCHOR_END: timeval
 
 // ANCHOR: FdSet
 /// A set of descriptors: one bit for each number below `FD_SETSIZE`.
@@ -74,6 +77,7 @@ pub struct FdSet {
     /// One more than the highest descriptor that was ever in it.
     count: RawFd,
 }
+// ANCHOR_END: FdSet
 
 impl FdSet {
     /// The empty set.
@@ -86,17 +90,21 @@ impl FdSet {
         FdSet { bits: unsafe { bits.assume_init() }, count: 0 }
     }
 
+    // ANCHOR: insert
     /// Puts `fd` in.
     ///
     /// # Errors
     /// `InvalidInput` if there is no bit for it. C's `FD_SET` writes past the end then.
     pub fn insert(&mut self, fd: RawFd) -> io::Result<()> {
+        // ANCHOR: todo_7_1 `check(fd)`, then set its bit, and keep `count` above it
         check(fd)?;
         // SAFETY: `fd` is at least 0 and less than `FD_SETSIZE`: just checked.
         unsafe { libc::FD_SET(fd, &mut self.bits) };
         self.count = self.count.max(fd + 1);
         Ok(())
+        // ANCHOR_END: todo_7_1
     }
+    // ANCHOR_END: insert
 
     /// Whether `fd` is in.
     pub fn contains(&self, fd: RawFd) -> bool {
@@ -105,6 +113,7 @@ impl FdSet {
     }
 }
 
+// ANCHOR: check
 /// Whether a set has a bit for `fd`.
 fn check(fd: RawFd) -> io::Result<()> {
     if (0..libc::FD_SETSIZE as RawFd).contains(&fd) {
@@ -114,13 +123,13 @@ fn check(fd: RawFd) -> io::Result<()> {
     let text = format!("select(2) has no bit for descriptor {fd}: FD_SETSIZE is {limit}");
     Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
+// ANCHOR_END: check
 
 impl fmt::Debug for FdSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries((0..self.count).filter(|fd| self.contains(*fd))).finish()
     }
 }
-// ANCHOR_END: FdSet
 
 // ANCHOR: Reactor
 /// Which futures of this thread wait for which descriptors.
@@ -132,6 +141,7 @@ struct Reactor {
     /// The writing end, for the wakers.
     sender: Arc<PipeWriter>,
 }
+// ANCHOR_END: Reactor
 
 /// Which of the two to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,44 +154,44 @@ pub enum Direction {
 
 impl Reactor {
     fn new() -> io::Result<Self> {
-        let (pipe, sender) = io::pipe()?;
-        sys::set_nonblocking(&pipe)?;
-        sys::set_nonblocking(&sender)?;
+        let (pipe, sender) = sys::pipe()?;
         Ok(Reactor { wakers: Default::default(), pipe, sender: Arc::new(sender) })
     }
 
+    // ANCHOR: wait
     /// Sleeps until something that somebody waits for is ready, and returns its wakers. Nobody
     /// waits for it any longer then.
-    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Vec<Waker>> {
+    fn wait(&mut self) -> io::Result<Vec<Waker>> {
         let mut sets = [FdSet::new(), FdSet::new()];
         sets[0].insert(self.pipe.as_raw_fd())?;
         for (set, wakers) in sets.iter_mut().zip(&self.wakers) {
             wakers.keys().try_for_each(|fd| set.insert(*fd))?;
         }
         let [reads, writes] = &mut sets;
-        match select(reads, writes, timeout) {
-            Ok(_) => {}
-            // A signal: the sets say nothing, and whoever waits goes on waiting.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+        if sys::unless_interrupted(select(reads, writes, None))? == 0 {
+            return Ok(Vec::new()); // After a signal the sets say nothing.
         }
         if sets[0].contains(self.pipe.as_raw_fd()) {
-            let _ = self.pipe.read(&mut [0; 64]);
+            sys::silence(&self.pipe);
         }
         Ok(self.fired(&sets))
     }
+    // ANCHOR_END: wait
 
+    // ANCHOR: fired
     /// Takes out the wakers of the descriptors in `sets`.
     fn fired(&mut self, sets: &[FdSet; 2]) -> Vec<Waker> {
+        // ANCHOR: todo_7_3 take the wakers whose descriptors are in the set of their direction
         let mut fired = Vec::new();
         for (set, wakers) in sets.iter().zip(&mut self.wakers) {
             let ready = wakers.keys().copied().filter(|fd| set.contains(*fd)).collect::<Vec<_>>();
             fired.extend(ready.iter().filter_map(|fd| wakers.remove(fd)));
         }
         fired
+        // ANCHOR_END: todo_7_3
     }
+    // ANCHOR_END: fired
 }
-// ANCHOR_END: Reactor
 
 // ANCHOR: local
 thread_local! {
@@ -207,6 +217,7 @@ pub async fn readable(io: &impl AsFd) -> io::Result<()> {
     Readiness { fd: io.as_fd().as_raw_fd(), direction: Direction::Read, waiting: false }.await
 }
 
+// ANCHOR_END: readable
 /// Ready when a write to `io` would not wait.
 ///
 /// # Errors
@@ -223,7 +234,6 @@ struct Readiness {
     /// Whether it has left a waker. When that has gone, the reactor took it: the descriptor is ready.
     waiting: bool,
 }
-// ANCHOR_END: readable
 
 // ANCHOR: Future_for_Readiness
 impl Future for Readiness {
@@ -236,16 +246,20 @@ impl Future for Readiness {
         let waiting = mem::replace(&mut self.waiting, true);
         with_reactor(|reactor| {
             let wakers = &mut reactor.wakers[self.direction as usize];
+            // ANCHOR: todo_7_2 ready if it waited and its waker has gone, else leave the newest
             if waiting && !wakers.contains_key(&self.fd) {
                 return Ok(Poll::Ready(()));
             }
             waker = wakers.insert(self.fd, waker.take().expect("nobody took it yet"));
             Ok(Poll::Pending)
+            // ANCHOR_END: todo_7_2
         })?
         .map(Ok)
     }
 }
+// ANCHOR_END: Future_for_Readiness
 
+// ANCHOR: Drop_for_Readiness
 impl Drop for Readiness {
     fn drop(&mut self) {
         let remove =
@@ -253,7 +267,7 @@ impl Drop for Readiness {
         let _waker = self.waiting.then(|| with_reactor(remove));
     }
 }
-// ANCHOR_END: Future_for_Readiness
+// ANCHOR_END: Drop_for_Readiness
 
 // ANCHOR: block_on
 /// Runs `future` to completion on this thread, which sleeps in `select` while it is pending.
@@ -263,7 +277,8 @@ impl Drop for Readiness {
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
     let pipe = with_reactor(|reactor| Ok(reactor.sender.clone())).expect("a pipe for the wakes");
-    let root = Arc::new(Root { woken: AtomicBool::new(false), pipe });
+    let sleeper = thread::current().id();
+    let root = Arc::new(Root { woken: AtomicBool::new(false), sleeper, pipe });
     let waker = Waker::from(root.clone());
     let mut cx = Context::from_waker(&waker);
     loop {
@@ -271,28 +286,33 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
             return output;
         }
         while !root.woken.swap(false, Ordering::Acquire) {
-            let fired = with_reactor(|reactor| reactor.wait(None)).expect("select waits");
+            let fired = with_reactor(Reactor::wait).expect("select waits");
             fired.into_iter().for_each(Waker::wake);
         }
     }
 }
+// ANCHOR_END: block_on
 
 /// The waker of the future that `block_on` runs.
 #[derive(Debug)]
 struct Root {
     /// Whether it was woken since its last poll began.
     woken: AtomicBool,
-    /// A byte in here ends the sleep.
+    /// The thread that sleeps.
+    sleeper: ThreadId,
+    /// A byte in here ends its sleep.
     pipe: Arc<PipeWriter>,
 }
 
+// ANCHOR: Wake_for_Root
 impl Wake for Root {
     fn wake(self: Arc<Self>) {
         // Pairs with the `Acquire` in `block_on`. The byte comes after the flag, so the sleeper that
-        // it wakes finds the flag set. A full pipe has bytes enough to end any sleep.
-        if !self.woken.swap(true, Ordering::Release) {
-            let _ = (&*self.pipe).write(&[1]);
+        // it wakes finds the flag set. Whoever runs this on the thread itself is awake.
+        let first = !self.woken.swap(true, Ordering::Release);
+        if first && thread::current().id() != self.sleeper {
+            sys::ring(&self.pipe);
         }
     }
 }
-// ANCHOR_END: block_on
+// ANCHOR_END: Wake_for_Root
