@@ -58,7 +58,6 @@ pub fn select(
 }
 // ANCHOR_END: select
 
-// ANCHOR: timeval
 /// `duration` as select(2) takes it: rounded up, and no more than some kernels accept.
 fn timeval(duration: Duration) -> libc::timeval {
     let micros = duration.min(Duration::from_secs(100_000_000)).as_nanos().div_ceil(1000);
@@ -67,9 +66,7 @@ fn timeval(duration: Duration) -> libc::timeval {
         tv_usec: (micros % 1_000_000) as libc::suseconds_t,
     }
 }
-// ANCHOR_END: timeval
 
-// ANCHOR: FdSet
 /// A set of descriptors: one bit for each number below `FD_SETSIZE`.
 #[derive(Clone, Copy)]
 pub struct FdSet {
@@ -77,7 +74,6 @@ pub struct FdSet {
     /// One more than the highest descriptor that was ever in it.
     count: RawFd,
 }
-// ANCHOR_END: FdSet
 
 impl FdSet {
     /// The empty set.
@@ -119,8 +115,8 @@ fn check(fd: RawFd) -> io::Result<()> {
     if (0..libc::FD_SETSIZE as RawFd).contains(&fd) {
         return Ok(());
     }
-    let limit = libc::FD_SETSIZE;
-    let text = format!("select(2) has no bit for descriptor {fd}: FD_SETSIZE is {limit}");
+    let text =
+        format!("no bit for descriptor {fd} in select(2): FD_SETSIZE is {}", libc::FD_SETSIZE);
     Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 // ANCHOR_END: check
@@ -144,11 +140,9 @@ struct Reactor {
 // ANCHOR_END: Reactor
 
 /// Which of the two to wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// To read, or to accept.
+#[derive(Clone, Copy, Debug)]
+enum Direction {
     Read,
-    /// To write, or to be connected.
     Write,
 }
 
@@ -193,7 +187,6 @@ impl Reactor {
     // ANCHOR_END: fired
 }
 
-// ANCHOR: local
 thread_local! {
     /// This thread's reactor, made when it is first needed.
     static REACTOR: RefCell<Option<Reactor>> = const { RefCell::new(None) };
@@ -206,7 +199,6 @@ fn with_reactor<T>(f: impl FnOnce(&mut Reactor) -> io::Result<T>) -> io::Result<
         None => f(reactor.insert(Reactor::new()?)),
     })
 }
-// ANCHOR_END: local
 
 // ANCHOR: readable
 /// Ready when a read from `io` would not wait.
@@ -259,15 +251,13 @@ impl Future for Readiness {
 }
 // ANCHOR_END: Future_for_Readiness
 
-// ANCHOR: Drop_for_Readiness
 impl Drop for Readiness {
     fn drop(&mut self) {
-        let remove =
-            |reactor: &mut Reactor| Ok(reactor.wakers[self.direction as usize].remove(&self.fd));
+        let direction = self.direction as usize;
+        let remove = |reactor: &mut Reactor| Ok(reactor.wakers[direction].remove(&self.fd));
         let _waker = self.waiting.then(|| with_reactor(remove));
     }
 }
-// ANCHOR_END: Drop_for_Readiness
 
 // ANCHOR: block_on
 /// Runs `future` to completion on this thread, which sleeps in `select` while it is pending.

@@ -30,6 +30,10 @@ mod starter_03;
 #[rustfmt::skip]
 #[path = "../chapters/04-park/starter.rs"]
 mod starter_04;
+#[cfg(unix)]
+#[rustfmt::skip]
+#[path = "../chapters/07-select/starter.rs"]
+mod starter_07;
 
 /// A chapter's subjects of examination, each beside the suite that examines it: the reference, the
 /// outside oracle, the starter and the classic mistakes.
@@ -160,7 +164,23 @@ chapter! {
     }
 }
 
-const CHAPTERS: &[Chapter] = &[ch01::CHAPTER, ch02::CHAPTER, ch03::CHAPTER, ch04::CHAPTER];
+#[cfg(unix)]
+chapter! {
+    ch07, "07-select", "07_select", ch07_select, starter_07,
+    except {}
+    mistakes {
+        out_of_bounds one_too_low interest_stays one_set_for_all the_end_stays gives_up_at_a_signal
+    }
+}
+
+const CHAPTERS: &[Chapter] = &[
+    ch01::CHAPTER,
+    ch02::CHAPTER,
+    ch03::CHAPTER,
+    ch04::CHAPTER,
+    #[cfg(unix)]
+    ch07::CHAPTER,
+];
 
 #[test]
 fn every_check_passes_on_the_reference() {
