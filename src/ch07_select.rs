@@ -1,8 +1,7 @@
 //! # Layer 7 · a reactor on `select(2)`
 //!
-//! **Before.** `ch04_park` sleeps where only a thread can wake it. `ch06_io_models` has shown how
-//! to sleep in the kernel until one of many descriptors is ready, but every wait was written by
-//! hand for its own descriptors.
+//! **Before.** `ch04_park` sleeps where only a thread can wake it. `ch06_io_models` asks the kernel,
+//! and every wait is written by hand for its own descriptors.
 //!
 //! **Idea.** The park *is* the system call. Futures leave a descriptor and a waker; `block_on`
 //! sleeps in `select` on all of them at once, and wakes whoever waited for those that are ready.
@@ -20,10 +19,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
-use std::io::{PipeReader, PipeWriter};
+use std::io::{self, PipeReader, PipeWriter};
 use std::mem;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::pin::{Pin, pin};
 use std::ptr;
@@ -79,11 +76,8 @@ impl FdSet {
     /// The empty set.
     #[expect(clippy::new_without_default, reason = "`new` is the name in this field")]
     pub fn new() -> Self {
-        let mut bits = MaybeUninit::uninit();
-        // SAFETY: `bits` has room for an `fd_set`.
-        unsafe { libc::FD_ZERO(bits.as_mut_ptr()) };
-        // SAFETY: `FD_ZERO` has written all of it.
-        FdSet { bits: unsafe { bits.assume_init() }, count: 0 }
+        // SAFETY: an `fd_set` is an array of integers, and all zeroes is what `FD_ZERO` writes.
+        FdSet { bits: unsafe { mem::zeroed() }, count: 0 }
     }
 
     // ANCHOR: insert
@@ -109,7 +103,6 @@ impl FdSet {
     }
 }
 
-// ANCHOR: check
 /// Whether a set has a bit for `fd`.
 fn check(fd: RawFd) -> io::Result<()> {
     if (0..libc::FD_SETSIZE as RawFd).contains(&fd) {
@@ -119,7 +112,6 @@ fn check(fd: RawFd) -> io::Result<()> {
         format!("no bit for descriptor {fd} in select(2): FD_SETSIZE is {}", libc::FD_SETSIZE);
     Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
-// ANCHOR_END: check
 
 impl fmt::Debug for FdSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -140,10 +132,81 @@ struct Reactor {
 // ANCHOR_END: Reactor
 
 /// Which of the two to wait for.
-#[derive(Clone, Copy, Debug)]
-enum Direction {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// To read, or to accept.
     Read,
+    /// To write, or to be connected.
     Write,
+}
+
+thread_local! {
+    /// This thread's reactor, made when it is first needed.
+    static REACTOR: RefCell<Option<Reactor>> = const { RefCell::new(None) };
+}
+
+/// Lends out this thread's reactor. Nothing of the user's may run meanwhile.
+fn with_reactor<T>(f: impl FnOnce(&mut Reactor) -> io::Result<T>) -> io::Result<T> {
+    REACTOR.with_borrow_mut(|reactor| match reactor {
+        Some(reactor) => f(reactor),
+        None => f(reactor.insert(Reactor::new()?)),
+    })
+}
+
+// ANCHOR: readable
+/// Ready when a read from `io` would not wait.
+///
+/// # Errors
+/// When select(2) has no bit for it.
+pub async fn readable(io: &impl AsFd) -> io::Result<()> {
+    Readiness { fd: io.as_fd().as_raw_fd(), direction: Direction::Read, waiting: false }.await
+}
+
+// ANCHOR_END: readable
+/// Ready when a write to `io` would not wait. Its errors are those of [`readable`].
+pub async fn writable(io: &impl AsFd) -> io::Result<()> {
+    Readiness { fd: io.as_fd().as_raw_fd(), direction: Direction::Write, waiting: false }.await
+}
+
+/// The future of both.
+#[derive(Debug)]
+struct Readiness {
+    fd: RawFd,
+    direction: Direction,
+    /// Whether it has left a waker. When that has gone, the reactor took it: the descriptor is ready.
+    waiting: bool,
+}
+
+// ANCHOR: Future_for_Readiness
+impl Future for Readiness {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        check(self.fd)?;
+        // Dropped after the reactor is free again, whichever waker it is then.
+        let mut waker = Some(cx.waker().clone());
+        let waiting = mem::replace(&mut self.waiting, true);
+        let answer: Poll<()> = with_reactor(|reactor| {
+            let wakers = &mut reactor.wakers[self.direction as usize];
+            // ANCHOR: todo_7_2 ready if it waited and its waker has gone, else leave the newest
+            if waiting && !wakers.contains_key(&self.fd) {
+                return Ok(Poll::Ready(()));
+            }
+            waker = wakers.insert(self.fd, waker.take().expect("nobody took it yet"));
+            Ok(Poll::Pending)
+            // ANCHOR_END: todo_7_2
+        })?;
+        answer.map(Ok)
+    }
+}
+// ANCHOR_END: Future_for_Readiness
+
+impl Drop for Readiness {
+    fn drop(&mut self) {
+        let direction = self.direction as usize;
+        let remove = |reactor: &mut Reactor| Ok(reactor.wakers[direction].remove(&self.fd));
+        let _waker = self.waiting.then(|| with_reactor(remove));
+    }
 }
 
 impl Reactor {
@@ -185,78 +248,6 @@ impl Reactor {
         // ANCHOR_END: todo_7_3
     }
     // ANCHOR_END: fired
-}
-
-thread_local! {
-    /// This thread's reactor, made when it is first needed.
-    static REACTOR: RefCell<Option<Reactor>> = const { RefCell::new(None) };
-}
-
-/// Lends out this thread's reactor. Nothing of the user's may run meanwhile.
-fn with_reactor<T>(f: impl FnOnce(&mut Reactor) -> io::Result<T>) -> io::Result<T> {
-    REACTOR.with_borrow_mut(|reactor| match reactor {
-        Some(reactor) => f(reactor),
-        None => f(reactor.insert(Reactor::new()?)),
-    })
-}
-
-// ANCHOR: readable
-/// Ready when a read from `io` would not wait.
-///
-/// # Errors
-/// When select(2) has no bit for it.
-pub async fn readable(io: &impl AsFd) -> io::Result<()> {
-    Readiness { fd: io.as_fd().as_raw_fd(), direction: Direction::Read, waiting: false }.await
-}
-
-// ANCHOR_END: readable
-/// Ready when a write to `io` would not wait.
-///
-/// # Errors
-/// When select(2) has no bit for it.
-pub async fn writable(io: &impl AsFd) -> io::Result<()> {
-    Readiness { fd: io.as_fd().as_raw_fd(), direction: Direction::Write, waiting: false }.await
-}
-
-/// The future of both.
-#[derive(Debug)]
-struct Readiness {
-    fd: RawFd,
-    direction: Direction,
-    /// Whether it has left a waker. When that has gone, the reactor took it: the descriptor is ready.
-    waiting: bool,
-}
-
-// ANCHOR: Future_for_Readiness
-impl Future for Readiness {
-    type Output = io::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        check(self.fd)?;
-        // Dropped after the reactor is free again, whichever waker it is then.
-        let mut waker = Some(cx.waker().clone());
-        let waiting = mem::replace(&mut self.waiting, true);
-        with_reactor(|reactor| {
-            let wakers = &mut reactor.wakers[self.direction as usize];
-            // ANCHOR: todo_7_2 ready if it waited and its waker has gone, else leave the newest
-            if waiting && !wakers.contains_key(&self.fd) {
-                return Ok(Poll::Ready(()));
-            }
-            waker = wakers.insert(self.fd, waker.take().expect("nobody took it yet"));
-            Ok(Poll::Pending)
-            // ANCHOR_END: todo_7_2
-        })?
-        .map(Ok)
-    }
-}
-// ANCHOR_END: Future_for_Readiness
-
-impl Drop for Readiness {
-    fn drop(&mut self) {
-        let direction = self.direction as usize;
-        let remove = |reactor: &mut Reactor| Ok(reactor.wakers[direction].remove(&self.fd));
-        let _waker = self.waiting.then(|| with_reactor(remove));
-    }
 }
 
 // ANCHOR: block_on

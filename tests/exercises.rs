@@ -169,7 +169,7 @@ chapter! {
     ch07, "07-select", "07_select", ch07_select, starter_07,
     except {}
     mistakes {
-        out_of_bounds one_too_low interest_stays one_set_for_all the_end_stays gives_up_at_a_signal
+        passes_over_it one_too_low interest_stays one_set_for_all the_end_stays gives_up_at_a_signal
     }
 }
 

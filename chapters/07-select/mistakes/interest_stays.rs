@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::super::super::reference::subject::{FdSet, select};
+pub use super::super::super::reference::subject::{FdSet, select};
 
 thread_local!(static WAITING: RefCell<Vec<(RawFd, Option<Waker>)>> = const { RefCell::new(Vec::new()) });
 
