@@ -13,12 +13,11 @@
 //! 3. *Out of range is an error:* a descriptor that the bit set has no bit for is refused.
 //! 4. *Released, then woken:* no borrow of the reactor is alive while a waker runs.
 //!
-//! **Still wrong.** 1,024 descriptors, and no more. And two that wait to read from the same
-//! descriptor push each other out. The next layer, `ch08_poll`, has a table in place of the set.
+//! **Still wrong.** 1,024 descriptors at most, and one reader for each. The next layer, `ch08_poll`,
+//! has a table in place of the set.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::{self, PipeReader, PipeWriter};
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -79,8 +78,10 @@ impl FdSet {
         // SAFETY: an `fd_set` is an array of integers, and all zeroes is what `FD_ZERO` writes.
         FdSet { bits: unsafe { mem::zeroed() }, count: 0 }
     }
+}
 
-    // ANCHOR: insert
+// ANCHOR: insert
+impl FdSet {
     /// Puts `fd` in.
     ///
     /// # Errors
@@ -94,7 +95,6 @@ impl FdSet {
         Ok(())
         // ANCHOR_END: todo_7_1
     }
-    // ANCHOR_END: insert
 
     /// Whether `fd` is in.
     pub fn contains(&self, fd: RawFd) -> bool {
@@ -102,6 +102,7 @@ impl FdSet {
         (0..self.count).contains(&fd) && unsafe { libc::FD_ISSET(fd, &self.bits) }
     }
 }
+// ANCHOR_END: insert
 
 /// Whether a set has a bit for `fd`.
 fn check(fd: RawFd) -> io::Result<()> {
@@ -113,8 +114,8 @@ fn check(fd: RawFd) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
-impl fmt::Debug for FdSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl std::fmt::Debug for FdSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries((0..self.count).filter(|fd| self.contains(*fd))).finish()
     }
 }
@@ -169,7 +170,6 @@ pub async fn writable(io: &impl AsFd) -> io::Result<()> {
 }
 
 /// The future of both.
-#[derive(Debug)]
 struct Readiness {
     fd: RawFd,
     direction: Direction,
@@ -209,13 +209,8 @@ impl Drop for Readiness {
     }
 }
 
+// ANCHOR: wait
 impl Reactor {
-    fn new() -> io::Result<Self> {
-        let (pipe, sender) = sys::pipe()?;
-        Ok(Reactor { wakers: Default::default(), pipe, sender: Arc::new(sender) })
-    }
-
-    // ANCHOR: wait
     /// Sleeps until something that somebody waits for is ready, and returns its wakers. Nobody
     /// waits for it any longer then.
     fn wait(&mut self) -> io::Result<Vec<Waker>> {
@@ -233,9 +228,16 @@ impl Reactor {
         }
         Ok(self.fired(&sets))
     }
-    // ANCHOR_END: wait
+}
+// ANCHOR_END: wait
 
-    // ANCHOR: fired
+// ANCHOR: fired
+impl Reactor {
+    fn new() -> io::Result<Self> {
+        let (pipe, sender) = sys::pipe()?;
+        Ok(Reactor { wakers: Default::default(), pipe, sender: Arc::new(sender) })
+    }
+
     /// Takes out the wakers of the descriptors in `sets`.
     fn fired(&mut self, sets: &[FdSet; 2]) -> Vec<Waker> {
         // ANCHOR: todo_7_3 take the wakers whose descriptors are in the set of their direction
@@ -247,8 +249,8 @@ impl Reactor {
         fired
         // ANCHOR_END: todo_7_3
     }
-    // ANCHOR_END: fired
 }
+// ANCHOR_END: fired
 
 // ANCHOR: block_on
 /// Runs `future` to completion on this thread, which sleeps in `select` while it is pending.
@@ -261,9 +263,8 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let sleeper = thread::current().id();
     let root = Arc::new(Root { woken: AtomicBool::new(false), sleeper, pipe });
     let waker = Waker::from(root.clone());
-    let mut cx = Context::from_waker(&waker);
     loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;
         }
         while !root.woken.swap(false, Ordering::Acquire) {
@@ -275,7 +276,6 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
 // ANCHOR_END: block_on
 
 /// The waker of the future that `block_on` runs.
-#[derive(Debug)]
 struct Root {
     /// Whether it was woken since its last poll began.
     woken: AtomicBool,

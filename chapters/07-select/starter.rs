@@ -13,15 +13,14 @@
 //! 3. *Out of range is an error:* a descriptor that the bit set has no bit for is refused.
 //! 4. *Released, then woken:* no borrow of the reactor is alive while a waker runs.
 //!
-//! **Still wrong.** 1,024 descriptors, and no more. And two that wait to read from the same
-//! descriptor push each other out. The next layer, `ch08_poll`, has a table in place of the set.
+//! **Still wrong.** 1,024 descriptors at most, and one reader for each. The next layer, `ch08_poll`,
+//! has a table in place of the set.
 //!
 //! **Your turn.** Every `todo!` is a hole to fill, in the order of their numbers.
 
 #![allow(unused, missing_docs, unreachable_pub, unfulfilled_lint_expectations, clippy::all)]
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::{self, PipeReader, PipeWriter};
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -80,7 +79,9 @@ impl FdSet {
         // SAFETY: an `fd_set` is an array of integers, and all zeroes is what `FD_ZERO` writes.
         FdSet { bits: unsafe { mem::zeroed() }, count: 0 }
     }
+}
 
+impl FdSet {
     /// Puts `fd` in.
     ///
     /// # Errors
@@ -106,8 +107,8 @@ fn check(fd: RawFd) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
-impl fmt::Debug for FdSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl std::fmt::Debug for FdSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries((0..self.count).filter(|fd| self.contains(*fd))).finish()
     }
 }
@@ -158,7 +159,6 @@ pub async fn writable(io: &impl AsFd) -> io::Result<()> {
 }
 
 /// The future of both.
-#[derive(Debug)]
 struct Readiness {
     fd: RawFd,
     direction: Direction,
@@ -191,11 +191,6 @@ impl Drop for Readiness {
 }
 
 impl Reactor {
-    fn new() -> io::Result<Self> {
-        let (pipe, sender) = sys::pipe()?;
-        Ok(Reactor { wakers: Default::default(), pipe, sender: Arc::new(sender) })
-    }
-
     /// Sleeps until something that somebody waits for is ready, and returns its wakers. Nobody
     /// waits for it any longer then.
     fn wait(&mut self) -> io::Result<Vec<Waker>> {
@@ -212,6 +207,13 @@ impl Reactor {
             sys::silence(&self.pipe);
         }
         Ok(self.fired(&sets))
+    }
+}
+
+impl Reactor {
+    fn new() -> io::Result<Self> {
+        let (pipe, sender) = sys::pipe()?;
+        Ok(Reactor { wakers: Default::default(), pipe, sender: Arc::new(sender) })
     }
 
     /// Takes out the wakers of the descriptors in `sets`.
@@ -230,9 +232,8 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let sleeper = thread::current().id();
     let root = Arc::new(Root { woken: AtomicBool::new(false), sleeper, pipe });
     let waker = Waker::from(root.clone());
-    let mut cx = Context::from_waker(&waker);
     loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;
         }
         while !root.woken.swap(false, Ordering::Acquire) {
@@ -243,7 +244,6 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
 }
 
 /// The waker of the future that `block_on` runs.
-#[derive(Debug)]
 struct Root {
     /// Whether it was woken since its last poll began.
     woken: AtomicBool,

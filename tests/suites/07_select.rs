@@ -42,7 +42,8 @@ checks! {
 
     /// The kernel looks at every descriptor that is in the set, and leaves those that are ready.
     "7.1" fn the_kernel_leaves_the_ready_ones() {
-        let ((full, to_full), (empty, _to_empty)) = (pipe(), pipe());
+        // The full one has the higher number.
+        let ((empty, _to_empty), (full, to_full)) = (pipe(), pipe());
         put(&to_full, b"!");
         let mut reads = FdSet::new();
         reads.insert(empty.as_raw_fd()).unwrap();
