@@ -1,4 +1,4 @@
-// [stuck] all_pipes_to_their_ends
+// [wrong-result] all_pipes_to_their_ends
 //
 // Makes its set once. `select` leaves the ready ones in it, so whoever was quiet at the first call
 // is never asked for again.
