@@ -136,8 +136,8 @@ checks! {
         ensure!(
             calls <= 6,
             "busy-poll",
-            "A byte was waited for and not read, then 60 ms passed: {calls} calls of `select`; \
-             2 are enough."
+            "A byte was waited for and not read, then 60 ms passed, with more than 6 calls of \
+             `select`; 2 are enough."
         );
     }
 
@@ -201,8 +201,8 @@ checks! {
         ensure!(
             calls <= 12,
             "busy-poll",
-            "Three bytes and two ends took {calls} calls of `select`; 5 are enough. An end stays \
-             ready, as often as one asks."
+            "Three bytes and two ends took more than 12 calls of `select`; 5 are enough. An end \
+             stays ready, as often as one asks."
         );
     }
 }
