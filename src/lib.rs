@@ -12,6 +12,7 @@
 //! | [`ch04_park`] | sleep, and miss no wake |
 //! | [`ch05_handoff`] | whoever completes a future finds its newest waker |
 //! | [`ch06_io_models`] | the kernel can tell us, in five ways |
+//! | [`ch07_select`] | readiness as a set of bits |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -25,6 +26,12 @@ pub mod ch04_park;
 pub mod ch05_handoff;
 #[cfg(unix)]
 pub mod ch06_io_models;
+#[cfg(unix)]
+pub mod ch07_select;
+#[cfg(unix)]
+pub mod ch08_poll;
+#[cfg(unix)]
+pub mod ch09_timer;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};
@@ -49,4 +56,7 @@ mod chapters {
     #[cfg(unix)]
     #[doc = include_str!("../chapters/06-io-models/README.md")]
     mod ch06 {}
+    #[cfg(unix)]
+    #[doc = include_str!("../chapters/07-select/README.md")]
+    mod ch07 {}
 }

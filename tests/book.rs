@@ -62,6 +62,10 @@ mod example_05;
 #[path = "../chapters/06-io-models/example.rs"]
 #[allow(dead_code)]
 mod example_06;
+#[cfg(unix)]
+#[path = "../chapters/07-select/example.rs"]
+#[allow(dead_code)]
+mod example_07;
 
 /// The part of an example whose trace its chapter shows. What a block imports goes before what is
 /// around it: without a `scene` of the example's own, the one below is run.
@@ -88,6 +92,8 @@ const SCENES: &[(&str, fn())] = &[
     ("05-handoff", scene_of!(example_05)),
     #[cfg(unix)]
     ("06-io-models", scene_of!(example_06)),
+    #[cfg(unix)]
+    ("07-select", scene_of!(example_07)),
 ];
 
 /// The headings of a chapter, in this order.

@@ -39,6 +39,11 @@ mod starter_05;
 #[path = "../chapters/06-io-models/starter.rs"]
 mod starter_06;
 
+#[cfg(unix)]
+#[rustfmt::skip]
+#[path = "../chapters/07-select/starter.rs"]
+mod starter_07;
+
 /// A chapter's subjects of examination, each beside the suite that examines it: the reference, the
 /// outside oracle, the starter and the classic mistakes.
 macro_rules! chapter {
@@ -188,6 +193,15 @@ chapter! {
     }
 }
 
+#[cfg(unix)]
+chapter! {
+    ch07, "07-select", "07_select", ch07_select, starter_07,
+    except {}
+    mistakes {
+        passes_over_it one_too_low interest_stays one_set_for_all the_end_stays gives_up_at_a_signal
+    }
+}
+
 const CHAPTERS: &[Chapter] = &[
     ch01::CHAPTER,
     ch02::CHAPTER,
@@ -196,6 +210,8 @@ const CHAPTERS: &[Chapter] = &[
     ch05::CHAPTER,
     #[cfg(unix)]
     ch06::CHAPTER,
+    #[cfg(unix)]
+    ch07::CHAPTER,
 ];
 
 #[test]

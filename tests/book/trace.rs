@@ -78,6 +78,7 @@ pub(crate) fn number(n: u64) -> String {
 /// What happened, after the name of the one it happened to.
 pub(crate) fn sentence(who: &str, event: Event) -> String {
     let sentence = match event {
+        Event::Call(name) => return format!("is called: `{name}`"),
         Event::Poll => "is polled",
         Event::Pending => "answers `Pending`: not yet",
         Event::Ready => "answers `Ready`: done",
@@ -87,7 +88,6 @@ pub(crate) fn sentence(who: &str, event: Event) -> String {
         Event::Drop => "is dropped: one owner less",
         Event::Park => "goes to sleep",
         Event::Unpark => "sleeps no longer",
-        Event::Call(name) => return format!("is called: `{name}`"),
         Event::Note(note) => note,
     };
     sentence.to_owned()

@@ -13,6 +13,8 @@ pub mod clock;
 pub mod cloning;
 pub mod exam;
 pub mod futures;
+#[cfg(unix)]
+pub mod reactors;
 pub mod schedules;
 pub mod story;
 pub mod watchdog;
@@ -23,6 +25,8 @@ pub use clock::thread_cpu_time;
 pub use cloning::cloning;
 pub use exam::{Check, Verdict, exam, panics, verdicts};
 pub use futures::*;
+#[cfg(unix)]
+pub use reactors::on_both;
 pub use under_await::ledger::{Event, Ledger};
 pub use watchdog::within;
 

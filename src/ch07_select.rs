@@ -1,0 +1,299 @@
+//! # Layer 7 · a reactor on `select(2)`
+//!
+//! **Before.** `ch04_park` sleeps where only a thread can wake it. `ch06_io_models` asks the kernel,
+//! and every wait is written by hand for its own descriptors.
+//!
+//! **Idea.** The park *is* the system call. Futures leave a descriptor and a waker; `block_on`
+//! sleeps in `select` on all of them at once, and wakes whoever waited for those that are ready.
+//!
+//! **Invariants.**
+//! 1. *Interest while somebody waits:* a descriptor that fired is not asked for again until
+//!    somebody waits for it again; else one unread byte would turn every sleep into a loop.
+//! 2. *The newest:* of all the wakers left for a descriptor, the last one is woken.
+//! 3. *Out of range is an error:* a descriptor that the bit set has no bit for is refused.
+//! 4. *Released, then woken:* no borrow of the reactor is alive while a waker runs.
+//!
+//! **Still wrong.** 1,024 descriptors at most, and one reader for each. The next layer, `ch08_poll`,
+//! has a table in place of the set.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, PipeReader, PipeWriter};
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::pin::{Pin, pin};
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use crate::sys;
+
+// ANCHOR: select
+/// Sleeps until a descriptor in `reads` or `writes` is ready, a signal comes, or `timeout` has
+/// passed; `None` is for ever. Leaves the ready ones in the sets.
+///
+/// # Errors
+/// `Interrupted` when a signal came (the sets are then to be made anew), and what select(2) says.
+pub fn select(
+    reads: &mut FdSet,
+    writes: &mut FdSet,
+    timeout: Option<Duration>,
+) -> io::Result<usize> {
+    let count = reads.count.max(writes.count);
+    let mut timeout = timeout.map(timeval);
+    let timeout = timeout.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
+    let ready = sys::call("select", || {
+        // SAFETY: the sets and the timeout are ours alone until `select` returns, and no set has a
+        // bit at `count` or above.
+        unsafe { libc::select(count, &mut reads.bits, &mut writes.bits, ptr::null_mut(), timeout) }
+    })?;
+    Ok(ready as usize)
+}
+// ANCHOR_END: select
+
+/// `duration` as select(2) takes it: rounded up, and no more than some kernels accept.
+fn timeval(duration: Duration) -> libc::timeval {
+    let micros = duration.min(Duration::from_secs(100_000_000)).as_nanos().div_ceil(1000);
+    libc::timeval {
+        tv_sec: (micros / 1_000_000) as libc::time_t,
+        tv_usec: (micros % 1_000_000) as libc::suseconds_t,
+    }
+}
+
+/// A set of descriptors: one bit for each number below `FD_SETSIZE`.
+#[derive(Clone, Copy)]
+pub struct FdSet {
+    bits: libc::fd_set,
+    /// One more than the highest descriptor that was ever in it.
+    count: RawFd,
+}
+
+impl FdSet {
+    /// The empty set.
+    #[expect(clippy::new_without_default, reason = "`new` is the name in this field")]
+    pub fn new() -> Self {
+        // SAFETY: an `fd_set` is an array of integers, and all zeroes is what `FD_ZERO` writes.
+        FdSet { bits: unsafe { mem::zeroed() }, count: 0 }
+    }
+}
+
+// ANCHOR: insert
+impl FdSet {
+    /// Puts `fd` in.
+    ///
+    /// # Errors
+    /// `InvalidInput` if there is no bit for it. C's `FD_SET` writes past the end then.
+    pub fn insert(&mut self, fd: RawFd) -> io::Result<()> {
+        // ANCHOR: todo_7_1 `check(fd)`, then set its bit, and keep `count` above it
+        check(fd)?;
+        // SAFETY: `fd` is at least 0 and less than `FD_SETSIZE`: just checked.
+        unsafe { libc::FD_SET(fd, &mut self.bits) };
+        self.count = self.count.max(fd + 1);
+        Ok(())
+        // ANCHOR_END: todo_7_1
+    }
+
+    /// Whether `fd` is in.
+    pub fn contains(&self, fd: RawFd) -> bool {
+        // SAFETY: `fd` is less than `count`, and so has a bit.
+        (0..self.count).contains(&fd) && unsafe { libc::FD_ISSET(fd, &self.bits) }
+    }
+}
+// ANCHOR_END: insert
+
+/// Whether a set has a bit for `fd`.
+fn check(fd: RawFd) -> io::Result<()> {
+    if (0..libc::FD_SETSIZE as RawFd).contains(&fd) {
+        return Ok(());
+    }
+    let text =
+        format!("no bit for descriptor {fd} in select(2): FD_SETSIZE is {}", libc::FD_SETSIZE);
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+}
+
+impl std::fmt::Debug for FdSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries((0..self.count).filter(|fd| self.contains(*fd))).finish()
+    }
+}
+
+// ANCHOR: Reactor
+/// Which futures of this thread wait for which descriptors.
+struct Reactor {
+    /// Who waits to read from a descriptor, and who waits to write to it.
+    wakers: [BTreeMap<RawFd, Waker>; 2],
+    /// The reading end of a pipe of our own: it gets ready when another thread wakes us.
+    pipe: PipeReader,
+    /// The writing end, for the wakers.
+    sender: Arc<PipeWriter>,
+}
+// ANCHOR_END: Reactor
+
+/// Which of the two to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// To read, or to accept.
+    Read,
+    /// To write, or to be connected.
+    Write,
+}
+
+thread_local! {
+    /// This thread's reactor, made when it is first needed.
+    static REACTOR: RefCell<Option<Reactor>> = const { RefCell::new(None) };
+}
+
+/// Lends out this thread's reactor. Nothing of the user's may run meanwhile.
+fn with_reactor<T>(f: impl FnOnce(&mut Reactor) -> io::Result<T>) -> io::Result<T> {
+    REACTOR.with_borrow_mut(|reactor| match reactor {
+        Some(reactor) => f(reactor),
+        None => f(reactor.insert(Reactor::new()?)),
+    })
+}
+
+// ANCHOR: readable
+/// Ready when a read from `io` would not wait.
+///
+/// # Errors
+/// When select(2) has no bit for it.
+pub async fn readable(io: &impl AsFd) -> io::Result<()> {
+    Readiness { fd: io.as_fd().as_raw_fd(), direction: Direction::Read, waiting: false }.await
+}
+
+// ANCHOR_END: readable
+/// Ready when a write to `io` would not wait. Its errors are those of [`readable`].
+pub async fn writable(io: &impl AsFd) -> io::Result<()> {
+    Readiness { fd: io.as_fd().as_raw_fd(), direction: Direction::Write, waiting: false }.await
+}
+
+/// The future of both.
+struct Readiness {
+    fd: RawFd,
+    direction: Direction,
+    /// Whether it has left a waker. When that has gone, the reactor took it: the descriptor is ready.
+    waiting: bool,
+}
+
+// ANCHOR: Future_for_Readiness
+impl Future for Readiness {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        check(self.fd)?;
+        // Dropped after the reactor is free again, whichever waker it is then.
+        let mut waker = Some(cx.waker().clone());
+        let waiting = mem::replace(&mut self.waiting, true);
+        let answer: Poll<()> = with_reactor(|reactor| {
+            let wakers = &mut reactor.wakers[self.direction as usize];
+            // ANCHOR: todo_7_2 ready if it waited and its waker has gone, else leave the newest
+            if waiting && !wakers.contains_key(&self.fd) {
+                return Ok(Poll::Ready(()));
+            }
+            waker = wakers.insert(self.fd, waker.take().expect("nobody took it yet"));
+            Ok(Poll::Pending)
+            // ANCHOR_END: todo_7_2
+        })?;
+        answer.map(Ok)
+    }
+}
+// ANCHOR_END: Future_for_Readiness
+
+impl Drop for Readiness {
+    fn drop(&mut self) {
+        let direction = self.direction as usize;
+        let remove = |reactor: &mut Reactor| Ok(reactor.wakers[direction].remove(&self.fd));
+        let _waker = self.waiting.then(|| with_reactor(remove));
+    }
+}
+
+// ANCHOR: wait
+impl Reactor {
+    /// Sleeps until something that somebody waits for is ready, and returns its wakers. Nobody
+    /// waits for it any longer then.
+    fn wait(&mut self) -> io::Result<Vec<Waker>> {
+        let mut sets = [FdSet::new(), FdSet::new()];
+        sets[0].insert(self.pipe.as_raw_fd())?;
+        for (set, wakers) in sets.iter_mut().zip(&self.wakers) {
+            wakers.keys().try_for_each(|fd| set.insert(*fd))?;
+        }
+        let [reads, writes] = &mut sets;
+        if sys::unless_interrupted(select(reads, writes, None))? == 0 {
+            return Ok(Vec::new()); // After a signal the sets say nothing.
+        }
+        if sets[0].contains(self.pipe.as_raw_fd()) {
+            sys::silence(&self.pipe);
+        }
+        Ok(self.fired(&sets))
+    }
+}
+// ANCHOR_END: wait
+
+// ANCHOR: fired
+impl Reactor {
+    fn new() -> io::Result<Self> {
+        let (pipe, sender) = sys::pipe()?;
+        Ok(Reactor { wakers: Default::default(), pipe, sender: Arc::new(sender) })
+    }
+
+    /// Takes out the wakers of the descriptors in `sets`.
+    fn fired(&mut self, sets: &[FdSet; 2]) -> Vec<Waker> {
+        // ANCHOR: todo_7_3 take the wakers whose descriptors are in the set of their direction
+        let mut fired = Vec::new();
+        for (set, wakers) in sets.iter().zip(&mut self.wakers) {
+            let ready = wakers.keys().copied().filter(|fd| set.contains(*fd)).collect::<Vec<_>>();
+            fired.extend(ready.iter().filter_map(|fd| wakers.remove(fd)));
+        }
+        fired
+        // ANCHOR_END: todo_7_3
+    }
+}
+// ANCHOR_END: fired
+
+// ANCHOR: block_on
+/// Runs `future` to completion on this thread, which sleeps in `select` while it is pending.
+///
+/// # Panics
+/// When this thread's reactor cannot be made, or the system refuses to wait.
+pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
+    let mut future = pin!(future.into_future());
+    let pipe = with_reactor(|reactor| Ok(reactor.sender.clone())).expect("a pipe for the wakes");
+    let sleeper = thread::current().id();
+    let root = Arc::new(Root { woken: AtomicBool::new(false), sleeper, pipe });
+    let waker = Waker::from(root.clone());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        while !root.woken.swap(false, Ordering::Acquire) {
+            let fired = with_reactor(Reactor::wait).expect("select waits");
+            fired.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+// ANCHOR_END: block_on
+
+/// The waker of the future that `block_on` runs.
+struct Root {
+    /// Whether it was woken since its last poll began.
+    woken: AtomicBool,
+    /// The thread that sleeps.
+    sleeper: ThreadId,
+    /// A byte in here ends its sleep.
+    pipe: Arc<PipeWriter>,
+}
+
+// ANCHOR: Wake_for_Root
+impl Wake for Root {
+    fn wake(self: Arc<Self>) {
+        // Pairs with the `Acquire` in `block_on`. The byte comes after the flag, so the sleeper that
+        // it wakes finds the flag set. Whoever runs this on the thread itself is awake.
+        let first = !self.woken.swap(true, Ordering::Release);
+        if first && thread::current().id() != self.sleeper {
+            sys::ring(&self.pipe);
+        }
+    }
+}
+// ANCHOR_END: Wake_for_Root

@@ -1,0 +1,212 @@
+//! Layer 7, invariant by invariant: real pipes, sockets, threads and signals.
+
+#![cfg(all(unix, not(miri)))] // select(2).
+
+use std::env;
+use std::io::{self, ErrorKind, PipeReader, PipeWriter, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::pin::pin;
+use std::process::{Command, Stdio};
+use std::task::Context;
+use std::thread;
+use std::time::Duration;
+
+use futures::future::join;
+
+use support::{Bell, Event, Ledger, later, ledger, within};
+use under_await::ch07_select::{FdSet, block_on, readable, select, writable};
+use under_await::sys;
+
+mod support;
+
+/// Long enough for a slow machine, short enough for a hang.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// K22. An unread byte and a writable socket, for which somebody waited once and nobody waits now.
+#[test]
+fn readiness_that_nobody_waits_for_costs_nothing() {
+    in_a_process("readiness_that_nobody_waits_for_costs_nothing", || {
+        let (reader, writer) = pipe();
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        put(&writer);
+        block_on(async {
+            let (read, write) = join(readable(&reader), writable(&socket)).await;
+            read.and(write).unwrap();
+            let (before, calls) = (sys::cpu_time().expect("this system says"), selects());
+            later(1000).await;
+            let busy = sys::cpu_time().unwrap() - before;
+            assert!(busy <= Duration::from_millis(10), "{busy:?} of CPU time in a second");
+            assert!(selects() - calls <= 5, "{} calls in a second", selects() - calls);
+        });
+    });
+}
+
+/// K06. A wait that was polled in one task and moved into another wakes the other.
+#[test]
+fn the_newest_waker_wins() {
+    within(LIMIT, || {
+        let (reader, writer) = pipe();
+        let mut wait = Box::pin(readable(&reader));
+        let (bell, waker) = Bell::new();
+        assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let helper = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(10));
+            put(&writer);
+            writer
+        });
+        block_on(wait).unwrap();
+        assert_eq!(bell.rung(), 0);
+        drop(helper.join().unwrap());
+    });
+}
+
+/// A wait that was dropped is asked for no more: what it waited for ends no sleep.
+#[test]
+fn a_dropped_wait_leaves_the_set() {
+    within(LIMIT, || {
+        let (reader, writer) = pipe();
+        {
+            let (bell, waker) = Bell::new();
+            let mut wait = Box::pin(readable(&reader));
+            assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            drop(wait);
+            put(&writer);
+            drop(waker);
+            assert_eq!(std::sync::Arc::strong_count(&bell), 1, "its waker is still kept");
+        }
+        let calls = selects();
+        block_on(later(30));
+        assert!(selects() - calls <= 3, "{} calls", selects() - calls);
+    });
+}
+
+/// A waker that another thread wakes ends the sleep in the kernel, and wakes while awake are kept.
+#[test]
+fn a_wake_from_another_thread_ends_the_sleep() {
+    within(LIMIT, || {
+        for ms in [0, 0, 0, 1, 5, 20] {
+            block_on(later(ms));
+        }
+        block_on(support::self_wakes(1000));
+    });
+}
+
+/// Nothing that is left in the pipe of an earlier sleep makes the next one spin.
+#[test]
+fn a_block_on_inside_another_does_no_harm() {
+    within(LIMIT, || {
+        let (reader, writer) = pipe();
+        put(&writer);
+        block_on(async {
+            let mut outer = pin!(later(30));
+            block_on(async { join(later(5), readable(&reader)).await.1 }).unwrap();
+            outer.as_mut().await;
+        });
+    });
+}
+
+/// K25. A handler without `SA_RESTART` interrupts the sleep again and again.
+#[test]
+fn signals_do_no_harm() {
+    extern "C" fn handler(_: libc::c_int) {}
+    in_a_process("signals_do_no_harm", || {
+        // SAFETY: all zeroes is a `sigaction` with no flags and an empty mask.
+        let mut action = unsafe { std::mem::zeroed::<libc::sigaction>() };
+        action.sa_sigaction = handler as *const () as usize;
+        // SAFETY: `action` is initialised, and its handler does nothing.
+        let set = unsafe { libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()) };
+        assert_eq!(set, 0);
+        // SAFETY: it has no arguments.
+        let sleeper = unsafe { libc::pthread_self() } as usize;
+        let (reader, writer) = pipe();
+        let pest = thread::spawn(move || {
+            for _ in 0..20 {
+                thread::sleep(Duration::from_millis(3));
+                // SAFETY: the thread waits for us below, so it is alive.
+                assert_eq!(unsafe { libc::pthread_kill(sleeper as _, libc::SIGUSR1) }, 0);
+            }
+            put(&writer);
+            writer
+        });
+        block_on(readable(&reader)).unwrap();
+        assert!(selects() >= 5, "{} calls: the signals came when nobody slept", selects());
+        drop(pest.join().unwrap());
+    });
+}
+
+/// K26. Beyond the set there is an error that says why, and the process lives.
+#[test]
+fn descriptor_1100_is_an_error() {
+    in_a_process("descriptor_1100_is_an_error", || {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: `limit` is ours to be written.
+        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }, 0);
+        limit.rlim_cur = limit.rlim_max.min(1200);
+        // SAFETY: `limit` is initialised.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+        let (reader, writer) = pipe();
+        put(&writer);
+        // SAFETY: nobody has 1100 in this process.
+        let copy = unsafe { libc::dup2(reader.as_raw_fd(), 1100) };
+        assert_eq!(copy, 1100, "{}", io::Error::last_os_error());
+        // SAFETY: just made.
+        let copy = unsafe { OwnedFd::from_raw_fd(copy) };
+        for error in [block_on(readable(&copy)), block_on(writable(&copy))] {
+            let error = error.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(error.to_string().contains("1100"), "{error}");
+            assert!(error.to_string().contains("FD_SETSIZE"), "{error}");
+        }
+        block_on(readable(&reader)).expect("the others are served");
+    });
+}
+
+/// A timeout is rounded up, and one too long for the kernel is cut.
+#[test]
+fn timeouts_are_rounded_up_and_cut() {
+    within(LIMIT, || {
+        let (reader, writer) = pipe();
+        let wait = |timeout| {
+            let mut reads = FdSet::new();
+            reads.insert(reader.as_raw_fd()).unwrap();
+            select(&mut reads, &mut FdSet::new(), Some(timeout)).unwrap()
+        };
+        for micros in [1, 999, 1001, 20_500] {
+            let (start, time) = (std::time::Instant::now(), Duration::from_micros(micros));
+            assert_eq!(wait(time + Duration::from_nanos(1)), 0);
+            assert!(start.elapsed() >= time, "{:?} of {time:?}", start.elapsed());
+        }
+        put(&writer);
+        assert_eq!(wait(Duration::MAX), 1);
+    });
+}
+
+/// Runs `f` in a process of its own, so that other tests add nothing to what it measures.
+fn in_a_process(test: &str, f: fn()) {
+    const CHILD: &str = "UNDER_AWAIT_TEST_CHILD";
+    if env::var_os(CHILD).is_some() {
+        within(LIMIT, f);
+        std::process::exit(0);
+    }
+    let mut run = Command::new(env::current_exe().unwrap());
+    run.args(["--exact", test, "--nocapture"]).env(CHILD, "1").stdin(Stdio::null());
+    let output = run.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{errors}", output.status);
+}
+
+/// How often this thread's ledger has seen `select`.
+fn selects() -> u64 {
+    Ledger::current().unwrap_or_else(ledger).count(Event::Call("select"))
+}
+
+/// A pipe.
+fn pipe() -> (PipeReader, PipeWriter) {
+    io::pipe().unwrap()
+}
+
+/// Writes a byte.
+fn put(mut writer: &PipeWriter) {
+    writer.write_all(b"!").unwrap();
+}
