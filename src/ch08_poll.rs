@@ -137,7 +137,7 @@ pub fn ask_by(backend: Box<dyn Backend>) -> io::Result<Box<dyn Backend>> {
 /// Sleeps until something is ready, at most for `timeout`, and wakes whoever waits for it. Only looks
 /// if `awake` holds. Returns early after a wake of a [`Root`], or when a signal comes.
 pub fn wait(timeout: Option<Duration>, awake: impl Fn() -> bool) -> io::Result<()> {
-    let wakers = with_reactor(|reactor| {
+    let wakers: io::Result<Vec<Option<Waker>>> = with_reactor(|reactor| {
         // ANCHOR: todo_8_1 say that you are parked, look, ask, and fire the rows that are ready
         // Whoever wakes stores first and looks for a sleeper then. Here it is the other way round, so
         // that one of the two sees the other. That needs one order of all four steps: `SeqCst`.
@@ -145,7 +145,7 @@ pub fn wait(timeout: Option<Duration>, awake: impl Fn() -> bool) -> io::Result<(
         let timeout = if awake() { Some(Duration::ZERO) } else { timeout };
         let rows = sys::unless_interrupted(reactor.backend.wait(&mut reactor.table, timeout));
         reactor.sleep.parked.store(false, SeqCst);
-        Ok(rows?.into_iter().flat_map(|row| reactor.fire(row)).collect::<Vec<_>>())
+        Ok(rows?.into_iter().flat_map(|row| reactor.fire(row)).collect())
         // ANCHOR_END: todo_8_1
     });
     wakers.map(|wakers| wakers.into_iter().flatten().for_each(Waker::wake))

@@ -30,6 +30,10 @@ mod starter_03;
 #[rustfmt::skip]
 #[path = "../chapters/04-park/starter.rs"]
 mod starter_04;
+#[cfg(unix)]
+#[rustfmt::skip]
+#[path = "../chapters/08-poll/starter.rs"]
+mod starter_08;
 
 /// A chapter's subjects of examination, each beside the suite that examines it: the reference, the
 /// outside oracle, the starter and the classic mistakes.
@@ -160,7 +164,24 @@ chapter! {
     }
 }
 
-const CHAPTERS: &[Chapter] = &[ch01::CHAPTER, ch02::CHAPTER, ch03::CHAPTER, ch04::CHAPTER];
+#[cfg(unix)]
+chapter! {
+    ch08, "08-poll", "08_poll", ch08_poll, starter_08,
+    except {}
+    mistakes {
+        looks_first one_place_for_both keeps_the_first_waker lets_go_of_nothing always_interested
+        tells_nobody_who_moved asks_one_by_one sparing
+    }
+}
+
+const CHAPTERS: &[Chapter] = &[
+    ch01::CHAPTER,
+    ch02::CHAPTER,
+    ch03::CHAPTER,
+    ch04::CHAPTER,
+    #[cfg(unix)]
+    ch08::CHAPTER,
+];
 
 #[test]
 fn every_check_passes_on_the_reference() {
