@@ -10,6 +10,7 @@
 //! | [`ch02_block_on`] | somebody has to call `poll` |
 //! | [`ch03_waker`] | a waker is a pointer, four functions and a duty to count |
 //! | [`ch04_park`] | sleep, and miss no wake |
+//! | [`ch08_poll`] | to wait is to write into a row that the kernel will read |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -46,4 +47,7 @@ mod chapters {
     mod ch03 {}
     #[doc = include_str!("../chapters/04-park/README.md")]
     mod ch04 {}
+    #[cfg(unix)]
+    #[doc = include_str!("../chapters/08-poll/README.md")]
+    mod ch08 {}
 }
