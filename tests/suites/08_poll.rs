@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::pin::pin;
@@ -19,18 +19,44 @@ use under_await::waker_fn;
 use subject::extend::{Key, Sleeper, Slots, ready_of};
 use subject::{Direction, Registration, Root, block_on, wait};
 
-/// The system calls since the ledger was opened.
+thread_local! {
+    /// How many lines the ledger had at the last `begin`.
+    static BEGUN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Makes the reactor, if there is none yet. What the ledger has so far is not counted.
+fn begin() {
+    quietly(|| Root::new().expect("a pipe for the reactor"));
+    BEGUN.set(ledger().entries().len());
+}
+
+/// The system calls since `begin`.
 fn calls() -> Vec<&'static str> {
-    let calls = ledger().entries().into_iter().filter_map(|entry| match entry.event {
+    let entries = ledger().entries().into_iter().skip(BEGUN.get());
+    let calls = entries.filter_map(|entry| match entry.event {
         Event::Call(name) => Some(name),
         _ => None,
     });
     calls.collect()
 }
 
-/// A ledger for one case of several: what went before is no part of its story.
-fn new_page() {
-    Ledger::open();
+/// Runs `f` without a line in the ledger.
+fn quietly<T>(f: impl FnOnce() -> T) -> T {
+    let ledger = ledger();
+    Ledger::close();
+    let result = f();
+    ledger.attach();
+    result
+}
+
+/// A pipe whose ends do not block.
+fn pipe() -> (PipeReader, PipeWriter) {
+    quietly(|| sys::pipe().expect("a pipe"))
+}
+
+/// `n` times, in words.
+fn times(n: u32) -> String {
+    if n == 1 { "once".to_owned() } else { format!("{n} times") }
 }
 
 /// Waits for `ms` milliseconds at most, and says how many it took.
@@ -41,6 +67,11 @@ fn wait_ms(ms: u64) -> u64 {
         fail!("wrong-result", "`wait` gave an error: {error}.");
     }
     start.elapsed().as_millis() as u64
+}
+
+/// A wait of a moment.
+fn short() -> io::Result<()> {
+    wait(Some(Duration::from_millis(100)), || false)
 }
 
 /// A pair of connected sockets.
@@ -76,17 +107,16 @@ fn leave(registration: &Registration, direction: Direction) -> Arc<Bell> {
 fn woken(what: &str, bells: &[Arc<Bell>; 2], needed: [u32; 2]) {
     let [reads, writes] = bells.each_ref().map(|bell| bell.rung());
     let [reader, writer] = needed;
+    let (r, w) = (times(reads), times(writes));
     ensure!(
         reads >= reader && writes >= writer,
         "never-woken",
-        "{what}, and the reader was woken {reads} times, the writer {writes} times; {reader} and \
-         {writer} are right."
+        "{what}: the reader was woken {r}, the writer {w}; {reader} and {writer} are right."
     );
     ensure!(
         reads == reader && writes == writer,
         "wrong-wake",
-        "{what}, and the reader was woken {reads} times, the writer {writes} times; {reader} and \
-         {writer} are right."
+        "{what}: the reader was woken {r}, the writer {w}; {reader} and {writer} are right."
     );
 }
 
@@ -110,8 +140,7 @@ fn with_fault<T>(errors: &'static [(&'static str, i32)], f: impl FnOnce() -> T) 
 checks! {
     /// With nothing to wake for, `wait` sleeps as long as it is told: one call of `poll`.
     "8.1" fn sleeps_as_long_as_it_is_told() {
-        wait_ms(0);
-        new_page();
+        begin();
         let ms = wait_ms(40);
         ensure!(ms >= 40, "busy-poll", "A wait of 40 ms was over after {ms} ms.");
         let calls = calls();
@@ -124,6 +153,7 @@ checks! {
 
     /// If there is a reason to be awake, `wait` looks and does not sleep.
     "8.1" fn only_looks_if_awake() {
+        begin();
         let start = Instant::now();
         wait(Some(Duration::from_secs(1)), || true).expect("the system waits");
         let ms = start.elapsed().as_millis();
@@ -139,6 +169,7 @@ checks! {
 
     /// A wake that comes after the look, and before the sleep, ends the sleep.
     "8.1" fn a_wake_after_the_look_ends_the_sleep() {
+        begin();
         let root = Root::new().expect("a root");
         let waker = Waker::from(root.clone());
         let (looks, ledger) = (Cell::new(0), ledger());
@@ -171,16 +202,17 @@ checks! {
 
     /// While nobody sleeps, a wake makes no system call.
     "8.1" fn a_wake_without_a_sleep_makes_no_call() {
+        begin();
         let waker = || Waker::from(Root::new().expect("a root"));
         waker().wake();
         wait_ms(1);
-        let failed = with_fault(&[("poll", libc::EINVAL)], || wait(None, || false));
+        let failed = with_fault(&[("poll", libc::EINVAL)], short);
         ensure!(
             failed.is_err(),
             "wrong-result",
             "`poll` failed with EINVAL, and `wait` was content. The error is needed."
         );
-        new_page();
+        begin();
         waker().wake();
         let calls = calls();
         ensure!(
@@ -192,7 +224,8 @@ checks! {
 
     /// A wait that a signal has ended is a short wait, and no error.
     "8.1" fn a_signal_is_no_error() {
-        let result = with_fault(&[("poll", libc::EINTR)], || wait(None, || false));
+        begin();
+        let result = with_fault(&[("poll", libc::EINTR)], short);
         let error = result.err().map(|error| error.kind());
         ensure!(
             error != Some(ErrorKind::Interrupted),
@@ -204,6 +237,7 @@ checks! {
 
     /// Reader and writer of one socket are both woken, each for its own reason.
     "8.2" fn two_wakers_for_one_descriptor() {
+        begin();
         let (socket, peer) = sockets();
         fill(&socket);
         let registration = register(&socket);
@@ -220,6 +254,7 @@ checks! {
 
     /// Who was woken waits no more: what is ready still, and asked for by nobody, ends no sleep.
     "8.2" fn readiness_that_nobody_waits_for_ends_no_sleep() {
+        begin();
         let (socket, peer) = sockets();
         let registration = register(&socket);
         (&peer).write_all(b"!").unwrap();
@@ -237,6 +272,7 @@ checks! {
 
     /// A peer that has gone is news for both directions.
     "8.2" fn a_hang_up_wakes_both() {
+        begin();
         let (reader, writer) = sockets();
         fill(&reader);
         let registration = register(&reader);
@@ -251,37 +287,39 @@ checks! {
         ensure!(
             seen == [1, 1],
             "never-woken",
-            "The peer has gone; the reader was woken {} times, the writer {} times. Once each is right.",
-            seen[0], seen[1]
+            "The peer has gone; the reader was woken {}, the writer {}. Once each is right.",
+            times(seen[0]), times(seen[1])
         );
 
-        let (reader, writer) = sys::pipe().unwrap();
+        let (reader, writer) = pipe();
         let registration = register(&reader);
         let bell = leave(&registration, Direction::Read);
         drop(writer);
         wait_ms(100);
-        let rung = bell.rung();
+        let rung = times(bell.rung());
         ensure!(
-            rung == 1,
+            rung == "once",
             "never-woken",
-            "The writer of a pipe has gone, and its reader was woken {rung} times. Once is right: the \
-             end can be read."
+            "The writer of a pipe has gone, and its reader was woken {rung}. Once is right: the end can be \
+             read."
         );
     }
 
     /// Of the wakers that were left, the last one is woken.
     "8.2" fn the_newest_waker_wins() {
+        begin();
         let (socket, peer) = sockets();
         let registration = register(&socket);
         let [first, last] = [(); 2].map(|()| leave(&registration, Direction::Read));
         (&peer).write_all(b"!").unwrap();
         wait_ms(100);
-        let (first, last) = (first.rung(), last.rung());
+        let seen = (first.rung(), last.rung());
+        let (first, last) = (times(seen.0), times(seen.1));
         ensure!(
-            last == 1 && first == 0,
+            seen == (0, 1),
             "old-waker",
-            "Two wakers were left, one after the other; the first was woken {first} times, the last \
-             {last} times. 0 and 1 are right."
+            "Two wakers were left, one after the other; the first was woken {first}, the last {last}. \
+             Only the last is to be woken."
         );
     }
 
@@ -290,6 +328,7 @@ checks! {
         thread_local! {
             static KEPT: RefCell<Vec<Registration>> = const { RefCell::new(Vec::new()) };
         }
+        begin();
         let (socket, peer) = sockets();
         KEPT.set(vec![register(&socket)]);
         let ledger = ledger();
@@ -314,6 +353,7 @@ checks! {
 
     /// A number that the kernel gives away again wakes nobody who had it.
     "8.2" fn a_number_given_away_again_wakes_nobody_who_had_it() {
+        begin();
         let (socket, _peer) = sockets();
         let number = socket.as_raw_fd();
         let registration = register(&socket);
@@ -327,12 +367,12 @@ checks! {
         ledger().record("we", Event::Note("open another socket, which gets the same number"));
         (&peer).write_all(b"!").unwrap();
         wait_ms(20);
-        let rung = old.rung();
+        let rung = times(old.rung());
         ensure!(
-            rung == 0,
+            rung == "0 times",
             "stray-wake",
-            "A byte has come for the new socket, and who had waited for the old one was woken {rung} \
-             times. 0 times are right."
+            "A byte has come for the new socket, and who had waited for the old one was woken {rung}. \
+             0 times are right."
         );
         let registration = register(&socket);
         let new = leave(&registration, Direction::Read);
@@ -348,6 +388,7 @@ checks! {
 
     /// A wake from another thread ends the sleep of `block_on`: a byte is written, and read.
     "8.2" fn woken_by_another_thread() {
+        begin();
         let ledger = ledger();
         block_on(crate::support::later(30));
         let (writes, reads) = (ledger.count(Event::Call("write")), ledger.count(Event::Call("read")));
@@ -418,7 +459,7 @@ checks! {
 
     /// Of a hundred, those that are ready are named, in order.
     "8.4" fn names_those_that_are_ready() {
-        let pipes = (0..100).map(|_| sys::pipe().expect("a pipe")).collect::<Vec<_>>();
+        let pipes = (0..100).map(|_| pipe()).collect::<Vec<_>>();
         let (readers, writers): (Vec<_>, Vec<_>) = pipes.into_iter().unzip();
         for places in [vec![99], vec![0, 7, 50], (0..100).collect()] {
             for place in &places {
@@ -439,11 +480,11 @@ checks! {
 
     /// However many things have happened, the kernel is asked once, and nothing else is called.
     "8.4" fn n_events_are_one_poll_and_no_other_call() {
-        let pipes = (0..100).map(|_| sys::pipe().expect("a pipe")).collect::<Vec<_>>();
+        let pipes = (0..100).map(|_| pipe()).collect::<Vec<_>>();
         let (readers, writers): (Vec<_>, Vec<_>) = pipes.into_iter().unzip();
         for n in [1, 10, 100] {
             writers[..n].iter().for_each(|mut writer| writer.write_all(b"!").unwrap());
-            new_page();
+            begin();
             let found = block_on(ready_of(Direction::Read, &readers[..n])).expect("all are watched");
             let calls = calls();
             ensure!(
@@ -458,7 +499,7 @@ checks! {
 
     /// A poll for the reasons of others answers `Pending`.
     "8.4" fn pending_until_one_is_ready() {
-        let (reader, _writer) = sys::pipe().expect("a pipe");
+        let (reader, _writer) = pipe();
         let readers = [reader];
         let mut future = pin!(ready_of(Direction::Read, &readers));
         for polls in 1..=3 {
