@@ -1128,7 +1128,8 @@ where
     let mut quiet = 0;
     while quiet < 5 {
         match { io }.write(&[0; 4096]) {
-            Ok(_) => quiet = 0,
+            Ok(1..) => quiet = 0,
+            Ok(0) => panic!("there is room for nothing, and yet for something"),
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock);
                 quiet += 1;

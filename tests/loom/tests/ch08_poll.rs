@@ -70,7 +70,7 @@ mod ch08_poll;
 fn one_wake_is_not_lost_and_brings_what_came_before_it() {
     check(|| {
         let (waker, sleep) = the_layer();
-        let letter = Arc::new(UnsafeCell::new(0));
+        let letter = loom::sync::Arc::new(UnsafeCell::new(0));
         let sent = letter.clone();
         loom::thread::spawn(move || {
             // SAFETY: the other access waits for the wake, or loom says that it does not.
