@@ -143,7 +143,7 @@ mod unix {
         Ledger::close();
         let (reader, mut writer) = sys::pipe().expect("a pipe");
         let (sender, receiver) = oneshot();
-        let _ = Root::new();
+        ask_by(Box::new(ByPoll)).expect("a pipe for the reactor");
         ledger.iter().for_each(Ledger::attach);
         let other = thread::spawn(move || {
             ledger.iter().for_each(Ledger::attach);

@@ -17,16 +17,17 @@ use under_await::sys::{self, Faults};
 use under_await::waker_fn;
 
 use subject::extend::{Key, Sleeper, Slots, ready_of};
-use subject::{Direction, Registration, Root, block_on, wait};
+use subject::{ByPoll, Direction, Registration, Root, ask_by, block_on, wait};
 
 thread_local! {
     /// How many lines the ledger had at the last `begin`.
     static BEGUN: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Makes the reactor, if there is none yet. What the ledger has so far is not counted.
+/// Makes the reactor, if there is none yet, and has it ask by poll, whatever the environment says. What
+/// the ledger has so far is not counted.
 fn begin() {
-    quietly(|| Root::new().expect("a pipe for the reactor"));
+    quietly(|| ask_by(Box::new(ByPoll)).map(drop).expect("a pipe for the reactor"));
     BEGUN.set(ledger().entries().len());
 }
 
