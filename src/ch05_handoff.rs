@@ -9,9 +9,9 @@
 //!
 //! **Invariants.**
 //! 1. *No gap:* to look and to leave a waker is one step; no completion comes in between.
-//! 2. *The newest:* of all the wakers left, the last one is woken, and no other.
-//! 3. *Unlocked:* nobody is woken, and nothing of the user's is dropped, while the lock is held.
-//! 4. *An end for both:* a side that goes away completes the other.
+//! 2. *The newest:* of all the wakers left, the last one is woken, once, and no other.
+//! 3. *Unlocked:* while the lock is held nobody is woken, and no waker and no value is dropped.
+//! 4. *An end for both:* each side learns that the other has gone.
 //!
 //! **Still wrong.** Whoever completes is another thread: one for each sleep, one for each socket.
 //! The kernel can watch thousands of things at once, and the next layer asks it how.
@@ -28,7 +28,6 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-// ANCHOR: oneshot
 /// A channel for one value: the receiver is a future of it.
 ///
 /// ```
@@ -44,22 +43,27 @@ pub fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
     (Sender { state: state.clone() }, Receiver { state })
 }
 
-/// What the two sides share.
+// ANCHOR: State
+/// What the two sides share. It goes forward only.
 #[derive(Debug)]
 enum State<T> {
-    /// Nothing has happened yet; here is whom to tell when it does. → `Sent`, `Closed`
+    /// Nothing has happened; here is whom to tell when it does. → `Sent`, `Abandoned`, `Closed`
     Empty(Option<Waker>),
     /// The value is on its way. → `Closed`
     Sent(T),
-    /// Over: the value has been taken, or one side has gone.
+    /// The sender has gone without sending. → `Closed`
+    Abandoned,
+    /// The receiver has its answer, or has gone.
     Closed,
 }
-// ANCHOR_END: oneshot
+// ANCHOR_END: State
 
-// ANCHOR: Receiver
 /// The future of the value that the [`Sender`] sends.
 ///
-/// Dropping it is how to stop waiting: the sender gets its value back.
+/// Dropping it is how to stop waiting: the sender then gets its value back.
+///
+/// # Panics
+/// When polled after it was ready.
 #[derive(Debug)]
 #[must_use = "a receiver does nothing unless it is polled"]
 pub struct Receiver<T> {
@@ -69,53 +73,68 @@ pub struct Receiver<T> {
 /// What a [`Receiver`] gets when its sender goes away without sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecvError;
-// ANCHOR_END: Receiver
 
 // ANCHOR: Future_for_Receiver
 impl<T> Future for Receiver<T> {
     type Output = Result<T, RecvError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // ANCHOR: todo_5_1 lock, look; when nothing has happened, leave the newest waker
-        // Older than the guard, so dropped after it: dropping a waker may drop a task, and with it
-        // the very sender that would lock here.
-        let mut waker = Some(cx.waker().clone());
+        // ANCHOR: todo_5_1 lock, look; if nothing has happened, leave the newest waker, unlock
+        let newest = cx.waker().clone();
         let mut state = self.state.lock().unwrap();
-        if let State::Empty(kept) = &mut *state {
-            mem::swap(kept, &mut waker);
-            return Poll::Pending;
+        let found = mem::replace(&mut *state, State::Closed);
+        if matches!(found, State::Empty(_)) {
+            *state = State::Empty(Some(newest));
         }
-        match mem::replace(&mut *state, State::Closed) {
+        drop(state);
+        // Not before: an older waker may own a task, and the task the sender, which locks as it goes.
+        match found {
+            State::Empty(_) => Poll::Pending,
             State::Sent(value) => Poll::Ready(Ok(value)),
-            _ => Poll::Ready(Err(RecvError)),
+            State::Abandoned => Poll::Ready(Err(RecvError)),
+            State::Closed => panic!("`Receiver` polled after it was ready"),
         }
         // ANCHOR_END: todo_5_1
     }
 }
 // ANCHOR_END: Future_for_Receiver
 
-// ANCHOR: Sender
 /// The side that completes the [`Receiver`]: by sending, or by going away.
 #[derive(Debug)]
 pub struct Sender<T> {
     state: Arc<Mutex<State<T>>>,
 }
 
+// ANCHOR: complete
+impl<T> Sender<T> {
+    /// Ends the wait with `end` and wakes the receiver; gives `end` back if there is no wait.
+    fn complete(&self, end: State<T>) -> Result<(), State<T>> {
+        // ANCHOR: todo_5_2 lock, set, take the waker, unlock, wake
+        let mut state = self.state.lock().unwrap();
+        let State::Empty(waker) = &mut *state else { return Err(end) };
+        let waker = waker.take();
+        *state = end;
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+        // ANCHOR_END: todo_5_2
+    }
+}
+// ANCHOR_END: complete
+
+// ANCHOR: Sender
 impl<T> Sender<T> {
     /// Sends `value` and wakes the receiver.
     ///
     /// # Errors
     /// Gives the value back if the receiver has gone.
     pub fn send(self, value: T) -> Result<(), T> {
-        // ANCHOR: todo_5_2 lock, set, take the waker, unlock, wake
-        let mut state = self.state.lock().unwrap();
-        let State::Empty(waker) = &mut *state else { return Err(value) };
-        let waker = waker.take();
-        *state = State::Sent(value);
-        drop(state);
-        waker.into_iter().for_each(Waker::wake);
-        Ok(())
-        // ANCHOR_END: todo_5_2
+        match self.complete(State::Sent(value)) {
+            Err(State::Sent(value)) => Err(value),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the receiver has gone, so that nobody will take a value.
@@ -128,31 +147,23 @@ impl<T> Sender<T> {
 // ANCHOR: Drop
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        // ANCHOR: todo_5_3 if nothing was sent, close, and wake the receiver outside the lock
-        let mut state = self.state.lock().unwrap();
-        if let State::Empty(waker) = &mut *state {
-            let waker = waker.take();
-            *state = State::Closed;
-            drop(state);
-            waker.into_iter().for_each(Waker::wake);
-        }
-        // ANCHOR_END: todo_5_3
+        // An error means that there is nobody to tell: a value was sent, or the receiver has gone.
+        let _ = self.complete(State::Abandoned);
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        // What was there, a value perhaps, is dropped after the lock is free.
+        // What was there, a value perhaps, is dropped at the end, when the lock is free.
         let _state = mem::replace(&mut *self.state.lock().unwrap(), State::Closed);
     }
 }
 // ANCHOR_END: Drop
 
-// ANCHOR: WakerCell
-/// A place for one waker, for futures that keep what they wait for elsewhere, in an atomic say.
+/// A place for one waker: for futures that keep what they wait for elsewhere, in an atomic say.
 ///
 /// They leave the waker first and look second. What completes them sets first and wakes second. So
-/// whoever comes later sees what the other did.
+/// whoever comes later sees what the other one did.
 #[derive(Debug, Default)]
 pub struct WakerCell {
     /// The waker of the latest poll, until it is woken.
@@ -164,18 +175,25 @@ impl WakerCell {
     pub const fn new() -> Self {
         WakerCell { waker: Mutex::new(None) }
     }
+}
 
+// ANCHOR: WakerCell
+impl WakerCell {
     /// Leaves a clone of `waker` in place of the one before.
     pub fn register(&self, waker: &Waker) {
-        let new = waker.clone();
-        // What it replaces is dropped after the statement, and with it after the lock.
-        let _old = self.waker.lock().unwrap().replace(new);
+        let newest = waker.clone();
+        // The lock is held to the end of this statement, the older waker lives to the next brace.
+        let _older = self.waker.lock().unwrap().replace(newest);
     }
 
     /// Wakes the waker that was left last, if it has not been woken yet.
     pub fn wake(&self) {
+        // ANCHOR: todo_5_3 take the waker, unlock, wake
         let waker = self.waker.lock().unwrap().take();
-        waker.into_iter().for_each(Waker::wake);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        // ANCHOR_END: todo_5_3
     }
 }
 // ANCHOR_END: WakerCell

@@ -10,6 +10,8 @@
 //! | [`ch02_block_on`] | somebody has to call `poll` |
 //! | [`ch03_waker`] | a waker is a pointer, four functions and a duty to count |
 //! | [`ch04_park`] | sleep, and miss no wake |
+//! | [`ch05_handoff`] | whoever completes a future finds its newest waker |
+//! | [`ch06_io_models`] | the kernel can tell us, in five ways |
 //! | [`ch08_poll`] | to wait is to write into a row that the kernel will read |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
@@ -22,6 +24,8 @@ pub mod ch02_block_on;
 pub mod ch03_waker;
 pub mod ch04_park;
 pub mod ch05_handoff;
+#[cfg(unix)]
+pub mod ch06_io_models;
 #[cfg(unix)]
 pub mod ch07_select;
 #[cfg(unix)]
@@ -47,6 +51,11 @@ mod chapters {
     mod ch03 {}
     #[doc = include_str!("../chapters/04-park/README.md")]
     mod ch04 {}
+    #[doc = include_str!("../chapters/05-handoff/README.md")]
+    mod ch05 {}
+    #[cfg(unix)]
+    #[doc = include_str!("../chapters/06-io-models/README.md")]
+    mod ch06 {}
     #[cfg(unix)]
     #[doc = include_str!("../chapters/08-poll/README.md")]
     mod ch08 {}

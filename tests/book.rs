@@ -55,6 +55,13 @@ mod example_03;
 #[path = "../chapters/04-park/example.rs"]
 #[allow(dead_code)]
 mod example_04;
+#[path = "../chapters/05-handoff/example.rs"]
+#[allow(dead_code)]
+mod example_05;
+#[cfg(unix)]
+#[path = "../chapters/06-io-models/example.rs"]
+#[allow(dead_code)]
+mod example_06;
 #[path = "../chapters/08-poll/example.rs"]
 #[allow(dead_code)]
 mod example_08;
@@ -81,6 +88,9 @@ const SCENES: &[(&str, fn())] = &[
     ("02-block-on", scene_of!(example_02)),
     ("03-waker", scene_of!(example_03)),
     ("04-park", scene_of!(example_04)),
+    ("05-handoff", scene_of!(example_05)),
+    #[cfg(unix)]
+    ("06-io-models", scene_of!(example_06)),
     ("08-poll", scene_of!(example_08)),
 ];
 
@@ -700,13 +710,28 @@ fn every_mistake_shown_is_explained() {
 fn every_output_is_what_the_example_prints() {
     let mut problems = Problems::default();
     for chapter in chapters() {
-        let run = Command::new(example(&chapter)).stdin(Stdio::null()).output().unwrap();
-        let printed = String::from_utf8_lossy(&run.stdout).replace("\r\n", "\n");
-        let place = format!("the example {}", chapter.folder);
-        problems.need(run.status.success(), &place, format!("ends with {}", run.status));
-        problems.need(run.stderr.is_empty(), &place, String::from_utf8_lossy(&run.stderr));
-        problems.need(!printed.is_empty(), &place, "prints nothing");
-        compare(&mut problems, &chapter.file("output.txt"), &printed);
+        // From chapter 6 on it is Linux that is shown, and other systems have their own answers.
+        if chapter.number >= 6 && !cfg!(target_os = "linux") {
+            continue;
+        }
+        let path = chapter.file("output.txt");
+        // On a busy machine what happens may happen too late, and in another order: an example that
+        // looks at the variable takes its time then.
+        for scale in ["1", "1", "3", "10"] {
+            let mut run = Command::new(example(&chapter));
+            let run = run.env("UNDER_AWAIT_TIME_SCALE", scale).stdin(Stdio::null());
+            let run = run.output().unwrap();
+            let printed = String::from_utf8_lossy(&run.stdout).replace("\r\n", "\n");
+            let place = format!("the example {}", chapter.folder);
+            problems.need(run.status.success(), &place, format!("ends with {}", run.status));
+            problems.need(run.stderr.is_empty(), &place, String::from_utf8_lossy(&run.stderr));
+            problems.need(!printed.is_empty(), &place, "prints nothing");
+            if timeless(&printed) == timeless(&read_if_there(&path).unwrap_or_default()) {
+                break;
+            } else if scale == "10" {
+                compare(&mut problems, &path, &printed);
+            }
+        }
     }
     problems.report();
 }

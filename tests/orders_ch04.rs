@@ -43,7 +43,7 @@ use support::schedules::{Actor, Orders, actor, every_order, point, wait_until};
 use under_await::{ledger, waker_fn};
 
 #[path = "../src/ch04_park.rs"]
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unfulfilled_lint_expectations, unreachable_pub)]
 mod ch04_park;
 mod support;
 
@@ -146,7 +146,7 @@ fn nested_calls_go_well_in_every_order() {
 /// Invariant 3. Between its look and its `Pending`, the future parks to wait for a neighbour.
 #[test]
 fn a_future_that_parks_goes_well_in_every_order() {
-    none_hangs("a future that parks", &with_a_future_that_parks(|future| block_on(future)));
+    none_hangs("a future that parks", &with_a_future_that_parks(block_on));
 }
 
 // ── What the layer avoids ──

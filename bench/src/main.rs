@@ -3,12 +3,11 @@
 //! Machines are noisy, and their noise comes in waves. So every round measures every peer, one
 //! after the other, and what is printed is the median of the rounds and its ratio to ours.
 
-use std::future::{Future, poll_fn};
 use std::hint::black_box;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::Instant;
 
@@ -21,21 +20,21 @@ fn main() {
         "block_on, a future that is ready (layer 4)",
         5_000_000,
         &mut [
-            ("under_await", &mut |n| ready(n, |f| ch04_park::block_on(f))),
-            ("futures 0.3", &mut |n| ready(n, |f| futures::executor::block_on(f))),
-            ("futures-lite 2", &mut |n| ready(n, |f| futures_lite::future::block_on(f))),
-            ("pollster 0.4", &mut |n| ready(n, |f| pollster::block_on(f))),
-            ("by hand: one poll", &mut |n| ready(n, |f| ch02_block_on::block_on(f))),
+            ("under_await", &mut |n| ready(n, ch04_park::block_on)),
+            ("futures 0.3", &mut |n| ready(n, futures::executor::block_on)),
+            ("futures-lite 2", &mut |n| ready(n, futures_lite::future::block_on)),
+            ("pollster 0.4", &mut |n| ready(n, pollster::block_on)),
+            ("by hand: one poll", &mut |n| ready(n, ch02_block_on::block_on)),
         ],
     );
     compare(
         "block_on, woken by another thread, round trip (layer 4)",
         20_000,
         &mut [
-            ("under_await", &mut |n| round_trips(n, |f| ch04_park::block_on(f))),
-            ("futures 0.3", &mut |n| round_trips(n, |f| futures::executor::block_on(f))),
-            ("futures-lite 2", &mut |n| round_trips(n, |f| futures_lite::future::block_on(f))),
-            ("pollster 0.4", &mut |n| round_trips(n, |f| pollster::block_on(f))),
+            ("under_await", &mut |n| round_trips(n, ch04_park::block_on)),
+            ("futures 0.3", &mut |n| round_trips(n, futures::executor::block_on)),
+            ("futures-lite 2", &mut |n| round_trips(n, futures_lite::future::block_on)),
+            ("pollster 0.4", &mut |n| round_trips(n, pollster::block_on)),
             ("by hand: park, unpark", &mut bare_round_trips),
         ],
     );
@@ -73,18 +72,18 @@ fn ready(n: u64, block_on: impl Fn(std::future::Ready<u64>) -> u64) {
 }
 
 /// Two threads wake each other in turn, `n` times; each runs its half by `block_on`.
-fn round_trips(n: u64, block_on: impl Fn(std::pin::Pin<&mut dyn Future<Output = ()>>) + Sync) {
+fn round_trips(n: u64, block_on: impl Fn(Reaches) + Sync) {
     let (ping, pong) = (Arc::new(Slot::default()), Arc::new(Slot::default()));
     thread::scope(|scope| {
         scope.spawn(|| {
-            for i in 1..=n {
-                block_on(pin!(ping.reaches(i)));
+            for count in 1..=n {
+                block_on(Reaches { slot: ping.clone(), count });
                 pong.advance();
             }
         });
-        for i in 1..=n {
+        for count in 1..=n {
             ping.advance();
-            block_on(pin!(pong.reaches(i)));
+            block_on(Reaches { slot: pong.clone(), count });
         }
     });
 }
@@ -101,15 +100,23 @@ impl Slot {
         self.count.fetch_add(1, Ordering::Release);
         self.waker.wake();
     }
+}
 
-    fn reaches(&self, count: u64) -> impl Future<Output = ()> {
-        poll_fn(move |cx: &mut Context<'_>| {
-            self.waker.register(cx.waker());
-            match self.count.load(Ordering::Acquire) >= count {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            }
-        })
+/// Ready when the count is there.
+struct Reaches {
+    slot: Arc<Slot>,
+    count: u64,
+}
+
+impl Future for Reaches {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.slot.waker.register(cx.waker());
+        match self.slot.count.load(Ordering::Acquire) >= self.count {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
     }
 }
 
@@ -136,5 +143,4 @@ fn bare_round_trips(n: u64) {
             wait(&flags[1]);
         }
     });
-    black_box(Waker::noop());
 }

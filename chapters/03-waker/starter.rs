@@ -1,6 +1,6 @@
 //! # Layer 3 · a waker by hand
 //!
-//! **Before.** `ch02_block_on` asks without end, because its waker is deaf and dumb: nobody can
+//! **Before.** `ch02_block_on` asks without end, because its waker does nothing: nobody can
 //! tell it that asking has become worth while.
 //!
 //! **Idea.** A waker is two words: a pointer to anything, and a table of four functions that know

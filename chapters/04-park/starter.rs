@@ -77,7 +77,7 @@ pub struct Parker {
 
 impl Parker {
     /// A parker for the current thread.
-    #[expect(clippy::new_without_default, reason = "it depends on the thread it is made on")]
+    #[allow(clippy::new_without_default)] // It depends on the thread it is made on.
     pub fn new() -> Self {
         let signal = Arc::new(Signal { woken: AtomicBool::new(false), thread: thread::current() });
         Parker { waker: signal.clone().into(), signal, here: PhantomData }

@@ -372,6 +372,12 @@ checks! {
         let last = clone.clone();
         thread::spawn(move || clone.wake()).join().unwrap();
         ensure!(set(), "wrong-wake", "After `wake()` of a clone on a thread the flag is not set.");
+        last.wake_by_ref();
+        last.wake_by_ref();
+        ensure!(set(), "wrong-wake", "Woken twice, and the flag is not set.");
+        last.wake_by_ref();
+        drop(last.clone());
+        ensure!(set(), "wrong-wake", "Woken, then a clone was dropped, and the flag is not set.");
         drop(last);
         ensure!(!set(), "wrong-wake", "Dropping the last waker set the flag.");
     }

@@ -101,6 +101,11 @@ impl Bell {
     pub fn rung(&self) -> u32 {
         self.rung.swap(0, Ordering::SeqCst)
     }
+
+    /// Whether it was woken since then. Asking changes nothing.
+    pub fn is_rung(&self) -> bool {
+        self.rung.load(Ordering::SeqCst) > 0
+    }
 }
 
 impl Wake for Bell {

@@ -9,6 +9,7 @@
 
 pub mod allocations;
 pub mod ball;
+pub mod clock;
 pub mod cloning;
 pub mod exam;
 pub mod futures;
@@ -20,6 +21,7 @@ pub mod watchdog;
 
 pub use allocations::allocations;
 pub use ball::ball_game;
+pub use clock::thread_cpu_time;
 pub use cloning::cloning;
 pub use exam::{Check, Verdict, exam, panics, verdicts};
 pub use futures::*;

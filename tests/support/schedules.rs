@@ -5,11 +5,15 @@
 //! choices. What stands between two points runs as one step. Memory is seen in one order by all;
 //! weaker ones are loom's business.
 
+// The real one: in `tests/orders_*.rs` the model below stands in for `std`'s locks and atomics.
+extern crate std as real;
+
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
+
+use self::real::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// A thread of the play: its name and what it does.
 pub struct Actor {
@@ -42,7 +46,12 @@ pub fn every_order(actors: impl Fn() -> Vec<Actor>) -> Orders {
     loop {
         let order = play(actors(), &mut path);
         orders.total += 1;
+        let endless = order.steps.len() == MOST_STEPS;
         orders.bad.extend(order.why.is_some().then_some(order));
+        if endless {
+            // There are as many more as one has patience for.
+            return orders;
+        }
         // The next path: the last choice that has an alternative takes it.
         while path.last().is_some_and(|choice: &Choice| choice.taken + 1 == choice.of) {
             path.pop();
@@ -70,15 +79,25 @@ pub struct Order {
     actors: Vec<&'static str>,
     /// Whose turn it was, and what they were about to do.
     steps: Vec<(usize, &'static str)>,
+    /// Who stood at a slot when another actor's panic ended it.
+    stood: Vec<usize>,
     /// What is wrong with this order, if anything.
     pub why: Option<String>,
 }
 
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (actor, label) in &self.steps {
+        let endless = self.steps.len() == MOST_STEPS;
+        for (actor, label) in self.steps.iter().take(if endless { 10 } else { MOST_STEPS }) {
             let column = " ".repeat(26 * actor);
             writeln!(f, "  {column}{}: {label}", self.actors[*actor])?;
+        }
+        if endless {
+            writeln!(f, "  … and so on")?;
+        }
+        for actor in &self.stood {
+            let column = " ".repeat(26 * actor);
+            writeln!(f, "  {column}{}, meanwhile: {AT_THE_SLOT}", self.actors[*actor])?;
         }
         write!(f, "  ⇒ {}", self.why.as_deref().unwrap_or("fine"))
     }
@@ -166,6 +185,9 @@ impl Stage {
 /// The payload of an actor that unwinds because the play is over.
 struct Over;
 
+/// Where an actor stands while it uses a [`model::Exclusive`].
+const AT_THE_SLOT: &str = "at the slot";
+
 /// More steps than any play here needs: one that takes them goes round in circles.
 const MOST_STEPS: usize = 200;
 
@@ -175,6 +197,7 @@ fn play(actors: Vec<Actor>, path: &mut Vec<Choice>) -> Order {
     let mut order = Order {
         actors: actors.iter().map(|actor| actor.name).collect(),
         steps: Vec::new(),
+        stood: Vec::new(),
         why: None,
     };
     {
@@ -201,6 +224,13 @@ fn play(actors: Vec<Actor>, path: &mut Vec<Choice>) -> Order {
             None => None,
         };
         if order.why.is_some() {
+            if scene.panic.is_some() {
+                let there = |stop: &Option<Stop>| {
+                    stop.as_ref().is_some_and(|stop| stop.label == AT_THE_SLOT)
+                };
+                let actors = 0..scene.stops.len();
+                order.stood = actors.filter(|i| there(&scene.stops[*i])).collect();
+            }
             scene.over = true;
             stage.changed.notify_all();
             break;
@@ -226,7 +256,8 @@ pub mod model {
     // `core`'s, for in `tests/orders_*.rs` this module stands in for `std`'s.
     use core::sync::atomic::{self, Ordering};
 
-    use super::{point, wait_until};
+    use super::real::{panic, sync};
+    use super::{AT_THE_SLOT, point, wait_until};
 
     /// As [`std::sync::atomic::AtomicBool`]; every operation is a point.
     #[derive(Debug, Default)]
@@ -327,6 +358,140 @@ pub mod model {
                 point("unpark");
                 self.0.store(true, Ordering::SeqCst);
             }
+        }
+    }
+
+    /// As [`std::sync::atomic::AtomicU8`], as far as states need it; every operation is a point.
+    #[derive(Debug, Default)]
+    pub struct AtomicU8(atomic::AtomicU8);
+
+    impl AtomicU8 {
+        /// As std's.
+        pub const fn new(value: u8) -> Self {
+            AtomicU8(atomic::AtomicU8::new(value))
+        }
+
+        /// As std's.
+        pub fn load(&self, order: Ordering) -> u8 {
+            point("load");
+            self.0.load(order)
+        }
+
+        /// As std's.
+        pub fn store(&self, value: u8, order: Ordering) {
+            point("store");
+            self.0.store(value, order);
+        }
+
+        /// As std's.
+        pub fn swap(&self, value: u8, order: Ordering) -> u8 {
+            point("swap");
+            self.0.swap(value, order)
+        }
+
+        /// As std's.
+        pub fn fetch_or(&self, value: u8, order: Ordering) -> u8 {
+            point("fetch_or");
+            self.0.fetch_or(value, order)
+        }
+
+        /// As std's.
+        pub fn fetch_and(&self, value: u8, order: Ordering) -> u8 {
+            point("fetch_and");
+            self.0.fetch_and(value, order)
+        }
+
+        /// As std's.
+        pub fn compare_exchange(
+            &self,
+            current: u8,
+            new: u8,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u8, u8> {
+            point("compare_exchange");
+            self.0.compare_exchange(current, new, success, failure)
+        }
+    }
+
+    /// What one thread at a time may touch, and no lock sees to it: as [`std::cell::UnsafeCell`],
+    /// but two threads that are here at once end the play instead of the program's meaning.
+    #[derive(Debug, Default)]
+    pub struct Exclusive<T>(sync::Mutex<T>);
+
+    impl<T> Exclusive<T> {
+        /// Holds `value`.
+        pub const fn new(value: T) -> Self {
+            Exclusive(sync::Mutex::new(value))
+        }
+
+        /// Does something with what is here. To be doing it takes a point.
+        pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+            // Before the point, so that whoever comes while we stand there finds us.
+            let Ok(mut here) = self.0.try_lock() else {
+                // The end of this play, and not of the check: so no hook hears of this panic.
+                let text = "two threads are at the slot at once";
+                panic::resume_unwind(Box::new(text.to_owned()));
+            };
+            point(AT_THE_SLOT);
+            f(&mut here)
+        }
+    }
+
+    /// As [`std::sync::Mutex`]: to lock it is a point, and who finds it locked waits there.
+    #[derive(Debug, Default)]
+    pub struct Mutex<T> {
+        /// Made at first use, for [`new`](Self::new) is `const`.
+        locked: sync::OnceLock<sync::Arc<atomic::AtomicBool>>,
+        data: sync::Mutex<T>,
+    }
+
+    /// As [`std::sync::MutexGuard`].
+    #[derive(Debug)]
+    pub struct MutexGuard<'a, T> {
+        locked: &'a atomic::AtomicBool,
+        data: sync::MutexGuard<'a, T>,
+    }
+
+    impl<T> Mutex<T> {
+        /// As std's.
+        pub const fn new(data: T) -> Self {
+            Mutex { locked: sync::OnceLock::new(), data: sync::Mutex::new(data) }
+        }
+
+        /// As std's, but never poisoned: when a play is over, its actors unwind.
+        pub fn lock(&self) -> sync::LockResult<MutexGuard<'_, T>> {
+            let locked = self.locked.get_or_init(Default::default);
+            let free = locked.clone();
+            wait_until("lock", move || !free.load(Ordering::SeqCst));
+            let data = self.data.lock().unwrap_or_else(sync::PoisonError::into_inner);
+            locked.store(true, Ordering::SeqCst);
+            Ok(MutexGuard { locked, data })
+        }
+
+        /// As std's.
+        pub fn into_inner(self) -> sync::LockResult<T> {
+            self.data.into_inner()
+        }
+    }
+
+    impl<T> core::ops::Deref for MutexGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            &self.data
+        }
+    }
+
+    impl<T> core::ops::DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            &mut self.data
+        }
+    }
+
+    impl<T> Drop for MutexGuard<'_, T> {
+        fn drop(&mut self) {
+            self.locked.store(false, Ordering::SeqCst);
         }
     }
 }

@@ -35,11 +35,19 @@ pub const TAGS: &[(&str, &str)] = &[
     ("not-the-same", "wakers with the same pointer and the same table know each other"),
     ("wrong-wake", "one call of `wake` or `wake_by_ref` is one wake, and nothing else is"),
     ("old-waker", "only the waker of the latest poll counts"),
+    ("woken-under-lock", "while a lock is held nobody is woken, and no waker is dropped"),
     ("stray-wake", "who has let go of a thing is not woken for what becomes of it"),
     ("extra-call", "the kernel is asked once, and told nothing twice"),
     ("allocates", "the fast path does not allocate"),
     ("panicked", "a panic is for mistakes of the caller, and there was none"),
     ("crashed", "calls come to an end, and what `unsafe` promises is true"),
+    ("misread", "0 bytes are the end, `EAGAIN` is not yet, `EINTR` is once more"),
+    ("waits-for-one", "who waits for many waits for all of them at once, and is held up by none"),
+    ("spins", "while nothing has come, nothing is asked: the thread sleeps"),
+    ("slept-through", "what comes before the sleep ends it as well"),
+    ("too-early", "a wait lasts as long as it was asked to, or longer"),
+    ("data-lost", "what was written is read: all of it, once, in order"),
+    ("overwritten", "what is there and is not ours to change stays as it was"),
 ];
 
 /// The rule behind `tag`.
@@ -116,6 +124,7 @@ pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'stat
     let last = |event| entries.iter().rposition(|entry| entry.event == event);
     let polls = ledger.count(Event::Poll);
     let wakes = ledger.count(Event::Wake);
+    let calls = calls(ledger);
     let spins = busy.is_some_and(|busy| busy > ledger.quiet() / 20 && busy > limit / 50);
     let (tag, why) = if spins {
         let inside = last(Event::Poll) > last(Event::Pending).max(last(Event::Ready));
@@ -127,6 +136,12 @@ pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'stat
                 "Since that answer nobody polls, and a loop without an end keeps the processor busy."
             },
         )
+    } else if polls == 0 && calls > 1000 {
+        ("spins", "It makes the same system calls over and over, and nothing comes of it.")
+    } else if polls == 0 && calls > 0 {
+        ("slept-through", "It sleeps in a system call, and nothing that comes ends the sleep.")
+    } else if polls == 0 && wakes > 0 {
+        ("lost-wake", "It was woken, and what was to end then did not end.")
     } else if polls == 0 {
         ("never-polled", "Nobody polled the future.")
     } else if polls > wakes + 100 {
@@ -163,9 +178,18 @@ fn happened(ledger: &Ledger) -> String {
     if !more.is_empty() {
         let polls = ledger.count(Event::Poll);
         let wakes = ledger.count(Event::Wake);
-        let _ = writeln!(text, "  … and so on: {polls} polls and {wakes} wakes in all");
+        let _ = match polls + wakes {
+            0 => writeln!(text, "  … and so on: {} lines in all", ledger.lines()),
+            _ => writeln!(text, "  … and so on: {polls} polls and {wakes} wakes in all"),
+        };
     }
     text.trim_end().to_owned()
+}
+
+/// How many system calls are in the ledger, as far as it keeps its lines.
+fn calls(ledger: &Ledger) -> usize {
+    let is_call = |entry: &&Entry| matches!(entry.event, Event::Call(_));
+    ledger.entries().iter().filter(is_call).count()
 }
 
 /// A ledger's line as a reader is shown it.

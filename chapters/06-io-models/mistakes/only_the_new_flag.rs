@@ -1,0 +1,17 @@
+// [overwritten] flags_are_added
+//
+// F_SETFL sets all the flags, and not one of them: what was set before is gone.
+
+pub mod extend {
+    use std::io;
+    use std::os::fd::{AsFd, AsRawFd};
+
+    pub use super::super::super::super::reference::subject::extend::*;
+
+    pub fn add_flags(fd: &impl AsFd, flags: libc::c_int) -> io::Result<()> {
+        let fd = fd.as_fd().as_raw_fd();
+        // SAFETY: `fd` is borrowed, and `F_SETFL` takes flags.
+        under_await::sys::call("fcntl", || unsafe { libc::fcntl(fd, libc::F_SETFL, flags) })?;
+        Ok(())
+    }
+}

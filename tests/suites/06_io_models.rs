@@ -1,0 +1,397 @@
+// The checks of chapter 6. `subject` is the code under examination.
+
+use std::fs::File;
+use std::io::{self, PipeReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use under_await::sys;
+
+use crate::support::{Event, Ledger, checks, ensure, ledger};
+
+use subject::extend::{SelfPipe, add_flags, errno, exchange, on_signal, timeout};
+use subject::{Answer, ask, multiplexed, non_blocking};
+
+checks! {
+    /// 0 bytes are the end, and `EAGAIN` is "not yet".
+    "6.1" fn three_answers() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        sys::set_nonblocking(&reader).unwrap();
+        let mut bytes = Vec::new();
+        for (wanted, when) in [
+            (Answer::NothingYet, "whose writer has not written"),
+            (Answer::Bytes, "with 3 bytes in it"),
+            (Answer::NothingYet, "that has been emptied"),
+            (Answer::End, "whose writer has closed it"),
+        ] {
+            match wanted {
+                Answer::Bytes => writer.write_all(b"hey").unwrap(),
+                Answer::End => writer = io::pipe().unwrap().1,
+                Answer::NothingYet => {}
+            }
+            let got = ask(&reader, &mut bytes);
+            let right = got.as_ref().is_ok_and(|got| *got == wanted);
+            ensure!(right, "misread", "A pipe {when} gave {got:?}; it is {wanted:?}.");
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        ensure!(text == "hey", "data-lost", "`hey` was written, and {text:?} was read.");
+    }
+
+    /// What is none of the three answers is passed on.
+    "6.1" fn an_error_stays_an_error() {
+        let directory = PipeReader::from(OwnedFd::from(File::open("/").unwrap()));
+        let got = ask(&directory, &mut Vec::new());
+        ensure!(got.is_err(), "misread", "Reading a directory, an error, gave {got:?}.");
+    }
+
+    /// Asking in turn reads everything, in the order in which it comes.
+    "6.1" fn asked_in_turn() {
+        let arrivals = read_all(non_blocking(&in_step("abbaba")));
+        ensure!(arrivals == "abbaba", "waits-for-one", "`abbaba` came, and {arrivals:?} was read.");
+    }
+
+    /// The pipes are read in the order in which they have something to say.
+    "6.2" fn in_the_order_of_arrival() {
+        let arrivals = read_all(multiplexed(&in_step("abbaba")));
+        let same = sorted(&arrivals) == "aaabbb";
+        ensure!(same, "data-lost", "`abbaba` came, and {arrivals:?} was read.");
+        ensure!(arrivals == "abbaba", "waits-for-one", "`abbaba` came, and {arrivals:?} was read.");
+    }
+
+    /// For each of the things that happen there is one wait, and one read.
+    "6.2" fn one_wait_and_one_read() {
+        let pipes = [script("..b...."), script("a....c..")];
+        read_all(multiplexed(&pipes));
+        let (polls, reads) = (calls("poll"), calls("read"));
+        let few = polls <= 10 && reads <= 10;
+        ensure!(few, "spins", "Three bytes and two ends took {polls} waits and {reads} reads; 5 of each are enough.");
+    }
+
+    /// A pipe that has ended is not waited for any more.
+    "6.2" fn an_end_is_taken_out() {
+        let pipes = [script(""), script("......b.")];
+        let arrivals = read_all(multiplexed(&pipes));
+        ensure!(arrivals == "b", "data-lost", "`b` came, and {arrivals:?} was read.");
+        let polls = calls("poll");
+        ensure!(polls <= 8, "spins", "A byte and two ends took {polls} waits; 3 are enough.");
+    }
+
+    /// A signal that interrupts the wait is no error.
+    "6.2" fn interrupted_by_a_signal() {
+        let pipes = [script("......b."), script("...a....")];
+        let stop = interruptions();
+        let arrivals = multiplexed(&pipes);
+        stop();
+        let error = arrivals.as_ref().err().map(|error| error.to_string()).unwrap_or_default();
+        ensure!(error.is_empty(), "misread", "A signal came during poll(), and the whole loop gave up: {error}.");
+        let arrivals = read_all(arrivals);
+        ensure!(sorted(&arrivals) == "ab", "data-lost", "`ab` came, and {arrivals:?} was read.");
+    }
+
+    /// Without pipes there is nothing to wait for.
+    "6.2" fn no_pipes() {
+        let arrivals = read_all(multiplexed(&[]));
+        ensure!(arrivals.is_empty(), "data-lost", "No pipes gave {arrivals:?}.");
+    }
+
+    /// The flags that are added are set, and those that were set stay.
+    "6.3" fn flags_are_added() {
+        let (reader, _writer) = io::pipe().unwrap();
+        let mut wanted = 0;
+        for (flag, name) in [(libc::O_NONBLOCK, "O_NONBLOCK"), (libc::O_APPEND, "O_APPEND")] {
+            add_flags(&reader, flag).unwrap();
+            let is = flags(&reader);
+            ensure!(is & flag != 0, "overwritten", "`{name}` was added, and is not set.");
+            ensure!(is & wanted == wanted, "overwritten", "`{name}` was added, and now `O_NONBLOCK` is gone.");
+            wanted |= flag;
+        }
+    }
+
+    /// A wait is as long as was asked for, or longer, and never a loop of waits of 0 ms.
+    "6.4" fn rounded_up() {
+        let millisecond = Duration::from_millis(1);
+        let nanosecond = Duration::from_nanos(1);
+        for (duration, wanted) in [
+            (Duration::ZERO, 0),
+            (nanosecond, 1),
+            (millisecond - nanosecond, 1),
+            (millisecond, 1),
+            (millisecond + nanosecond, 2),
+            (1_000_000 * millisecond, 1_000_000),
+        ] {
+            let got = timeout(Some(duration));
+            ensure!(got == wanted, "too-early", "For {duration:?} the timeout was {got} ms; {wanted} ms are needed.");
+        }
+    }
+
+    /// A wait too long for the number is cut short, and does not become one without an end.
+    "6.4" fn more_than_a_c_int() {
+        let most = libc::c_int::MAX;
+        for duration in [Duration::from_millis(most as u64 + 1), Duration::from_secs(1 << 32), Duration::MAX] {
+            let got = timeout(Some(duration));
+            ensure!(got == most, "too-early", "For {duration:?} the timeout was {got}; the largest there is, {most}, is needed.");
+        }
+        let got = timeout(None);
+        ensure!(got == -1, "too-early", "For no limit the timeout was {got}; -1 is needed.");
+    }
+
+    /// A signal that comes before the sleep ends it.
+    "6.5" fn a_signal_before_the_sleep() {
+        let pipe = SelfPipe::new(libc::SIGUSR2).unwrap();
+        raise(1);
+        let woken = sleep(pipe.row());
+        ensure!(woken, "slept-through", "The signal came before poll(), and poll() slept on for 200 ms.");
+        let came = pipe.came().unwrap();
+        ensure!(came, "slept-through", "The signal came, and `came()` says that it did not.");
+    }
+
+    /// What a signal has left is used up; further signals add nothing to it.
+    "6.5" fn many_signals_wake_once() {
+        let pipe = SelfPipe::new(libc::SIGUSR2).unwrap();
+        raise(500);
+        let came = pipe.came().unwrap();
+        ensure!(came, "slept-through", "500 signals came, and `came()` says that none did.");
+        let woken = sleep(pipe.row());
+        ensure!(!woken, "spins", "`came()` had emptied the pipe, and poll() found it readable.");
+    }
+
+    /// The handler leaves `errno` as it was, also when the pipe is full.
+    "6.5" fn errno_stays() {
+        let _pipe = SelfPipe::new(libc::SIGUSR2).unwrap();
+        raise(100_000);
+        // SAFETY: it points to this thread's `errno`.
+        unsafe { *errno() = libc::ENOTTY };
+        raise(1);
+        // SAFETY: as above.
+        let now = unsafe { *errno() };
+        let error = io::Error::from_raw_os_error(now);
+        ensure!(now == libc::ENOTTY, "overwritten", "Before the signal `errno` was {}, and after it {now}: {error}.", libc::ENOTTY);
+    }
+
+    /// A server that answers at the end of its input is told of the end, and answers.
+    "6.6" fn all_of_it_comes_back() {
+        let server = server(|stream| {
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes)?;
+            stream.write_all(&bytes)
+        });
+        Ledger::close(); // Into how many pieces all of it falls is the kernel's business.
+        comes_back(&server, 2_000_000);
+    }
+
+    /// A server that answers while it reads is read from while it is written to.
+    "6.6" fn an_echo_comes_back() {
+        let server = server(|stream| io::copy(&mut stream.try_clone()?, stream).map(drop));
+        // More than all the buffers on the way have room for.
+        comes_back(&server, 16_000_000);
+    }
+
+    /// While the server thinks, the client sleeps.
+    "6.6" fn waits_for_the_answer() {
+        let server = server(|stream| {
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes)?;
+            thread::sleep(Duration::from_millis(100));
+            stream.write_all(&bytes)
+        });
+        comes_back(&server, 1000);
+        let (polls, reads) = (calls("poll"), calls("read"));
+        let few = polls <= 20 && reads <= 20;
+        ensure!(few, "spins", "An answer that took 100 ms took {polls} waits and {reads} reads; 3 and 2 are enough.");
+    }
+
+    /// Nothing to send is an end too.
+    "6.6" fn nothing_to_send() {
+        let server = server(|stream| {
+            stream.read_to_end(&mut Vec::new())?;
+            stream.write_all(b"hello")
+        });
+        let output = exchange(b"", &server).unwrap();
+        let text = String::from_utf8_lossy(&output);
+        ensure!(text == "hello", "data-lost", "The server sent `hello`, and {text:?} was read.");
+    }
+
+    /// One signal may stand for many writes: who looks, looks until there is nothing more.
+    "6.7" fn many_writes_one_signal() {
+        let (pipes, mut writers) = silent(3);
+        for _ in 0..100 {
+            writers[1].write_all(b"ten bytes.").unwrap();
+        }
+        let mut bytes = Vec::new();
+        on_signal(Some(pipes[1].as_raw_fd()), &pipes, &mut bytes).unwrap();
+        let read = bytes.len();
+        ensure!(read == 1000, "data-lost", "1,000 bytes were there at the one signal, and {read} were read.");
+    }
+
+    /// A signal that names nobody stands for everybody.
+    "6.7" fn no_room_for_another_signal() {
+        let (pipes, mut writers) = silent(3);
+        for writer in &mut writers {
+            writer.write_all(&[b'x'; 300]).unwrap();
+        }
+        let mut bytes = Vec::new();
+        on_signal(None, &pipes, &mut bytes).unwrap();
+        let read = bytes.len();
+        ensure!(read == 900, "data-lost", "900 bytes were there at the bare SIGIO, and {read} were read.");
+    }
+
+    /// A signal may be late: for what has been read, or for a number that is no pipe of ours.
+    "6.7" fn a_signal_too_late() {
+        let (pipes, mut writers) = silent(2);
+        let mut bytes = Vec::new();
+        for said in [Some(pipes[0].as_raw_fd()), Some(writers[0].as_raw_fd()), None] {
+            let looked = on_signal(said, &pipes, &mut bytes);
+            ensure!(looked.is_ok(), "misread", "A signal without any bytes behind it gave {looked:?}.");
+        }
+        writers[0].write_all(b"byte").unwrap();
+        drop(writers);
+        on_signal(Some(pipes[0].as_raw_fd()), &pipes, &mut bytes).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        ensure!(text == "byte", "data-lost", "`byte` was written, and {text:?} was read.");
+    }
+}
+
+/// A pipe, and a writer that goes through the script in steps of 10 ms: a dot is a pause, a letter
+/// is written. At the end of the script it closes the pipe.
+fn script(script: &'static str) -> PipeReader {
+    let (reader, mut writer) = io::pipe().unwrap();
+    thread::spawn(move || {
+        for byte in script.bytes() {
+            thread::sleep(Duration::from_millis(10));
+            if byte != b'.' && writer.write_all(&[byte]).is_err() {
+                return;
+            }
+        }
+    });
+    reader
+}
+
+/// Two pipes, and a writer that writes each letter of the script into the pipe that it names when
+/// the one before has been read: so there is one order, however busy the machine is. A letter that
+/// is not read is waited for no longer than 100 ms.
+fn in_step(script: &'static str) -> Vec<PipeReader> {
+    let pipes = (0..2).map(|_| io::pipe().unwrap());
+    let (readers, mut writers): (Vec<_>, Vec<_>) = pipes.unzip();
+    let watched = readers.iter().map(|reader| reader.try_clone().unwrap()).collect::<Vec<_>>();
+    thread::spawn(move || {
+        for byte in script.bytes() {
+            let pipe = usize::from(byte - b'a');
+            if writers[pipe].write_all(&[byte]).is_err() {
+                return;
+            }
+            let (start, mut left) = (Instant::now(), 1);
+            while left > 0 && start.elapsed() < Duration::from_millis(100) {
+                thread::sleep(Duration::from_micros(200));
+                // SAFETY: the descriptor is open, and `FIONREAD` writes an integer.
+                unsafe { libc::ioctl(watched[pipe].as_raw_fd(), libc::FIONREAD, &mut left) };
+            }
+        }
+    });
+    readers
+}
+
+/// Pipes whose readers do not block, and into which nobody writes yet.
+fn silent(count: usize) -> (Vec<PipeReader>, Vec<io::PipeWriter>) {
+    let pipes = (0..count).map(|_| io::pipe().unwrap());
+    let (readers, writers): (Vec<_>, Vec<_>) = pipes.unzip();
+    readers.iter().for_each(|reader| sys::set_nonblocking(reader).unwrap());
+    (readers, writers)
+}
+
+/// What a model has read, as text.
+fn read_all(arrivals: io::Result<Vec<u8>>) -> String {
+    String::from_utf8_lossy(&arrivals.expect("pipes can be read")).into_owned()
+}
+
+fn sorted(text: &str) -> String {
+    let mut letters = text.chars().collect::<Vec<_>>();
+    letters.sort_unstable();
+    letters.into_iter().collect()
+}
+
+/// How often the call was made.
+fn calls(name: &'static str) -> u64 {
+    ledger().count(Event::Call(name))
+}
+
+/// The flags of the open file behind the pipe.
+fn flags(pipe: &PipeReader) -> libc::c_int {
+    // SAFETY: the descriptor is borrowed, and `F_GETFL` takes no argument.
+    unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_GETFL) }
+}
+
+/// Interrupts this thread every 10 ms, by a signal whose handler does nothing, until told to stop.
+fn interruptions() -> impl FnOnce() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: an action is integers and a pointer, for which all zeros will do.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // No `SA_RESTART`, though poll(2) would be interrupted all the same.
+    action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    // SAFETY: the handler takes one argument, as the action says.
+    unsafe { libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()) };
+    // SAFETY: it takes nothing and cannot fail.
+    let sleeper = unsafe { libc::pthread_self() } as usize;
+    let stop = Arc::new(AtomicBool::new(false));
+    let pest = thread::spawn({
+        let stop = stop.clone();
+        move || {
+            while !stop.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_millis(10));
+                // SAFETY: that thread lives until it has joined this one.
+                unsafe { libc::pthread_kill(sleeper as libc::pthread_t, libc::SIGUSR1) };
+            }
+        }
+    });
+    move || {
+        stop.store(true, Ordering::Relaxed);
+        pest.join().unwrap();
+    }
+}
+
+/// Sends this thread `SIGUSR2`, so many times.
+fn raise(times: u32) {
+    for _ in 0..times {
+        // SAFETY: it takes the number of a signal, which has a handler.
+        unsafe { libc::raise(libc::SIGUSR2) };
+    }
+}
+
+/// Waits for `row`, 200 ms at most: whether it got ready.
+fn sleep(mut row: libc::pollfd) -> bool {
+    // SAFETY: the row is ours, and there is one.
+    unsafe { libc::poll(&mut row, 1, 200) == 1 }
+}
+
+/// A client's side of a connection to a server that does `serve`.
+fn server(serve: impl FnOnce(&mut TcpStream) -> io::Result<()> + Send + 'static) -> TcpStream {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // An error means that the client has gone, and the client is who is examined.
+        let _ = serve(&mut stream);
+    });
+    client
+}
+
+/// Sends `length` bytes, and looks whether they come back.
+fn comes_back(server: &TcpStream, length: usize) {
+    let mut input = (0..=250).collect::<Vec<u8>>().repeat(length / 251 + 1);
+    input.truncate(length);
+    let output = exchange(&input, server).unwrap();
+    let (sent, back) = (grouped(length), grouped(output.len()));
+    ensure!(sent == back, "data-lost", "{sent} bytes were sent, and {back} came back.");
+    ensure!(output == input, "data-lost", "{sent} bytes came back, and not the ones that were sent.");
+}
+
+/// `2,000,000`
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(",")
+}
