@@ -13,6 +13,7 @@
 //! | [`ch05_handoff`] | whoever completes a future finds its newest waker |
 //! | [`ch06_io_models`] | the kernel can tell us, in five ways |
 //! | [`ch07_select`] | readiness as a set of bits |
+//! | [`ch08_poll`] | to wait is to write into a row that the kernel will read |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -59,4 +60,7 @@ mod chapters {
     #[cfg(unix)]
     #[doc = include_str!("../chapters/07-select/README.md")]
     mod ch07 {}
+    #[cfg(unix)]
+    #[doc = include_str!("../chapters/08-poll/README.md")]
+    mod ch08 {}
 }

@@ -66,6 +66,10 @@ mod example_06;
 #[path = "../chapters/07-select/example.rs"]
 #[allow(dead_code)]
 mod example_07;
+#[cfg(unix)]
+#[path = "../chapters/08-poll/example.rs"]
+#[allow(dead_code)]
+mod example_08;
 
 /// The part of an example whose trace its chapter shows. What a block imports goes before what is
 /// around it: without a `scene` of the example's own, the one below is run.
@@ -94,6 +98,8 @@ const SCENES: &[(&str, fn())] = &[
     ("06-io-models", scene_of!(example_06)),
     #[cfg(unix)]
     ("07-select", scene_of!(example_07)),
+    #[cfg(unix)]
+    ("08-poll", scene_of!(example_08)),
 ];
 
 /// The headings of a chapter, in this order.

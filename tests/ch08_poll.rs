@@ -71,6 +71,11 @@ fn a_hang_up_that_nobody_waits_for_ends_no_sleep() {
     on_both(LIMIT, |_| {
         let (reader, writer) = pipe();
         let registration = register(&reader);
+        // Its row has been in use: it must have been taken out of the kernel's sight.
+        leave(&registration, ToRead);
+        put(&writer, b"!");
+        wait(None, || false).unwrap();
+        drain(&reader);
         drop(writer);
         let (start, time) = (Instant::now(), Duration::from_millis(30));
         wait(Some(time), || false).unwrap();
@@ -230,6 +235,21 @@ fn a_number_that_is_given_away_again_wakes_nobody_who_had_it() {
         let new = leave(&registration, ToRead);
         wait(None, || false).unwrap();
         assert_eq!((old.rung(), new.rung()), (0, 1));
+    });
+}
+
+/// K27. What was waited for and then closed ends no sleep, and breaks none.
+#[test]
+fn a_registration_that_was_dropped_leaves_nothing_behind() {
+    on_both(LIMIT, |_| {
+        let (reader, writer) = pipe();
+        let registration = register(&reader);
+        leave(&registration, ToRead);
+        put(&writer, b"!");
+        drop((registration, reader));
+        let (start, time) = (Instant::now(), Duration::from_millis(30));
+        wait(Some(time), || false).unwrap();
+        assert!(start.elapsed() >= time, "{:?}", start.elapsed());
     });
 }
 
@@ -1128,7 +1148,8 @@ where
     let mut quiet = 0;
     while quiet < 5 {
         match { io }.write(&[0; 4096]) {
-            Ok(_) => quiet = 0,
+            Ok(1..) => quiet = 0,
+            Ok(0) => panic!("there is room for nothing, and yet for something"),
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock);
                 quiet += 1;

@@ -38,6 +38,10 @@ mod starter_05;
 #[rustfmt::skip]
 #[path = "../chapters/06-io-models/starter.rs"]
 mod starter_06;
+#[cfg(unix)]
+#[rustfmt::skip]
+#[path = "../chapters/08-poll/starter.rs"]
+mod starter_08;
 
 #[cfg(unix)]
 #[rustfmt::skip]
@@ -202,6 +206,16 @@ chapter! {
     }
 }
 
+#[cfg(unix)]
+chapter! {
+    ch08, "08-poll", "08_poll", ch08_poll, starter_08,
+    except {}
+    mistakes {
+        looks_before_it_parks one_place_for_both keeps_the_first_waker lets_go_of_nothing always_interested
+        tells_nobody_who_moved asks_one_by_one sparing
+    }
+}
+
 const CHAPTERS: &[Chapter] = &[
     ch01::CHAPTER,
     ch02::CHAPTER,
@@ -212,6 +226,8 @@ const CHAPTERS: &[Chapter] = &[
     ch06::CHAPTER,
     #[cfg(unix)]
     ch07::CHAPTER,
+    #[cfg(unix)]
+    ch08::CHAPTER,
 ];
 
 #[test]

@@ -36,6 +36,8 @@ pub const TAGS: &[(&str, &str)] = &[
     ("wrong-wake", "one call of `wake` or `wake_by_ref` is one wake, and nothing else is"),
     ("old-waker", "only the waker of the latest poll counts"),
     ("woken-under-lock", "while a lock is held nobody is woken, and no waker is dropped"),
+    ("stray-wake", "who has let go of a thing is not woken for what becomes of it"),
+    ("extra-call", "the kernel is asked once, and told nothing twice"),
     ("allocates", "the fast path does not allocate"),
     ("panicked", "a panic is for mistakes of the caller, and there was none"),
     ("crashed", "calls come to an end, and what `unsafe` promises is true"),

@@ -1,0 +1,413 @@
+//! # Layer 8 · a reactor on `poll(2)`
+//!
+//! **Before.** `ch07_select` counts to 1,023, makes new sets for each sleep and a call for each wake.
+//!
+//! **Idea.** A table in our own memory: to wait for a descriptor is to write into its row. When the
+//! thread sleeps, the kernel reads the table, and says which rows are ready.
+//!
+//! **Invariants.**
+//! 1. *Interest while somebody waits:* a row is watched while a waker stands there, and no longer.
+//! 2. *The newest:* however often it is used, a registration has one row, and two wakers in it.
+//! 3. *No stray wake:* a row is given away again only after whoever had it has let go of it.
+//! 4. *Released, then woken:* no borrow of the reactor is alive while a waker runs.
+//! 5. *A wake ends the sleep:* from any thread, and costs a system call only if there is a sleep.
+//!
+//! **Still wrong.** It knows descriptors, but not time: a future cannot say when it wants to go on.
+//!
+//! **Your turn.** Every `todo!` is a hole to fill, in the order of their numbers.
+
+#![allow(unused, missing_docs, unreachable_pub, unfulfilled_lint_expectations, clippy::all)]
+use std::cell::RefCell;
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use libc::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, c_short, pollfd};
+
+pub use under_await::ch07_select::Direction;
+use under_await::ch07_select::{FdSet, select};
+use under_await::sys;
+
+/// How the kernel is asked about the table.
+pub trait Backend {
+    /// A row of the table watches `fd` for `events` from now on, perhaps none; with an `fd` of -1 it
+    /// is nobody's. Whoever cannot watch such a descriptor says so here.
+    fn changed(&mut self, _row: usize, _fd: RawFd, _events: c_short) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Sleeps until a row is ready, a signal comes (`Interrupted`), or `timeout` has passed; `None`
+    /// is for ever. Sets `revents` in the rows that are ready, and returns their numbers.
+    fn wait(&mut self, table: &mut [pollfd], timeout: Option<Duration>) -> io::Result<Vec<usize>>;
+}
+
+/// By poll(2), which reads the table where it stands.
+#[derive(Debug)]
+pub struct ByPoll;
+
+impl Backend for ByPoll {
+    fn wait(&mut self, table: &mut [pollfd], timeout: Option<Duration>) -> io::Result<Vec<usize>> {
+        sys::call("poll", || {
+            // SAFETY: pointer and length are those of `table`, borrowed until `poll` returns.
+            unsafe { libc::poll(table.as_mut_ptr(), table.len() as _, sys::millis(timeout)) }
+        })?;
+        Ok((0..table.len()).filter(|row| table[*row].revents != 0).collect())
+    }
+}
+
+/// By select(2): the sets are made of the table anew for every wait.
+#[derive(Debug)]
+pub struct BySelect;
+
+impl Backend for BySelect {
+    fn changed(&mut self, _: usize, fd: RawFd, _: c_short) -> io::Result<()> {
+        if fd == -1 { Ok(()) } else { FdSet::new().insert(fd) }
+    }
+
+    fn wait(&mut self, table: &mut [pollfd], timeout: Option<Duration>) -> io::Result<Vec<usize>> {
+        let mut sets = [FdSet::new(); 2];
+        for (set, event) in sets.iter_mut().zip([POLLIN, POLLOUT]) {
+            let mut wanted = table.iter().filter(|row| row.events & event != 0);
+            wanted.try_for_each(|row| set.insert(row.fd))?;
+        }
+        let [reads, writes] = &mut sets;
+        select(reads, writes, timeout)?;
+        for row in table.iter_mut() {
+            let ready = sets.iter().zip([POLLIN, POLLOUT]).filter(|(set, _)| set.contains(row.fd));
+            row.revents = row.events & ready.map(|(_, event)| event).sum::<c_short>();
+        }
+        Ok((0..table.len()).filter(|row| table[*row].revents != 0).collect())
+    }
+}
+
+/// Which futures of this thread wait for which descriptors.
+struct Reactor {
+    /// What the kernel is asked. Row 0 is the pipe. A row with descriptor -1 is passed over.
+    table: Vec<pollfd>,
+    /// Who waits at each row, in each direction.
+    wakers: Vec<[Option<Waker>; 2]>,
+    /// The rows that nobody has.
+    free: Vec<usize>,
+    /// Asks the kernel.
+    backend: Box<dyn Backend>,
+    /// What other threads need to end the sleep.
+    sleep: Arc<Sleep>,
+}
+
+/// The sleep of a thread in its reactor.
+#[derive(Debug)]
+struct Sleep {
+    /// Whether the thread sleeps, or is about to. Set by it, cleared by whoever comes first.
+    parked: AtomicBool,
+    /// The pipe of row 0: a byte in it ends the sleep.
+    pipe: (PipeReader, PipeWriter),
+}
+
+thread_local! {
+    /// This thread's reactor, made when it is first needed.
+    static REACTOR: RefCell<Option<Reactor>> = const { RefCell::new(None) };
+}
+
+/// Lends out this thread's reactor. Nothing of the user's may run meanwhile.
+fn with_reactor<T>(f: impl FnOnce(&mut Reactor) -> io::Result<T>) -> io::Result<T> {
+    let lend = |reactor: &RefCell<Option<Reactor>>| match &mut *reactor.borrow_mut() {
+        Some(reactor) => f(reactor),
+        none => f(none.insert(new_reactor()?)),
+    };
+    REACTOR.try_with(lend).unwrap_or_else(|ended| Err(io::Error::other(ended)))
+}
+
+fn new_reactor() -> io::Result<Reactor> {
+    let select = std::env::var_os("UNDER_AWAIT_REACTOR").is_some_and(|name| name == "select");
+    let backend: Box<dyn Backend> = if select { Box::new(BySelect) } else { Box::new(ByPoll) };
+    let sleep = Arc::new(Sleep { parked: false.into(), pipe: sys::pipe()? });
+    let table = vec![pollfd { fd: sleep.pipe.0.as_raw_fd(), events: POLLIN, revents: 0 }];
+    Ok(Reactor { table, wakers: vec![[None, None]], free: Vec::new(), backend, sleep })
+}
+
+/// Has this thread ask the kernel by `backend` from now on; returns the one before. Otherwise it asks
+/// by poll, or by select if the environment says `UNDER_AWAIT_REACTOR=select`.
+pub fn ask_by(backend: Box<dyn Backend>) -> io::Result<Box<dyn Backend>> {
+    with_reactor(|reactor| Ok(std::mem::replace(&mut reactor.backend, backend)))
+}
+
+/// Sleeps until something is ready, at most for `timeout`, and wakes whoever waits for it. Only looks
+/// if `awake` holds. Returns early after a wake of a [`Root`], or when a signal comes.
+pub fn wait(timeout: Option<Duration>, awake: impl Fn() -> bool) -> io::Result<()> {
+    let wakers: io::Result<Vec<Option<Waker>>> = with_reactor(|reactor| {
+        todo!("8.1: say that you are parked, look, ask, and fire the rows that are ready")
+    });
+    wakers.map(|wakers| wakers.into_iter().flatten().for_each(Waker::wake))
+}
+
+impl Reactor {
+    /// Has `row` watch `fd` for whoever waits there.
+    fn watch(&mut self, row: usize, fd: RawFd) -> io::Result<()> {
+        let [read, write] = self.wakers[row].each_ref().map(|waker| c_short::from(waker.is_some()));
+        let events = (read * POLLIN) | (write * POLLOUT);
+        self.table[row] = pollfd { fd: if events == 0 { -1 } else { fd }, events, revents: 0 };
+        self.backend.changed(row, fd, events)
+    }
+}
+
+impl Reactor {
+    /// Takes the wakers at `row` whom its report concerns.
+    fn fire(&mut self, row: usize) -> [Option<Waker>; 2] {
+        if row == 0 {
+            sys::silence(&self.sleep.pipe.0);
+            return [None, None];
+        }
+        todo!("8.2: take the wakers whom `revents` concerns, and watch for the others")
+    }
+}
+
+/// A row of this thread's reactor. It is to be dropped before its descriptor is closed.
+#[derive(Debug)]
+pub struct Registration {
+    /// The descriptor.
+    fd: RawFd,
+    /// The row.
+    row: usize,
+    /// The row is in the table of one thread, so this is not `Send`.
+    here: std::marker::PhantomData<*const ()>,
+}
+
+impl Registration {
+    /// A row for `io`, at which nobody waits yet.
+    pub fn new(io: &impl AsFd) -> io::Result<Self> {
+        let fd = io.as_fd().as_raw_fd();
+        with_reactor(|reactor| {
+            let row = reactor.free.last().copied().unwrap_or(reactor.table.len());
+            reactor.backend.changed(row, fd, 0)?;
+            if reactor.free.pop().is_none() {
+                reactor.table.push(pollfd { fd: -1, events: 0, revents: 0 });
+                reactor.wakers.push([None, None]);
+            }
+            Ok(Registration { fd, row, here: Default::default() })
+        })
+    }
+
+    /// Leaves the waker of `cx`, in place of the one before, and says whether there was one. It is
+    /// woken once, when the descriptor is ready in `direction` or may be: whoever is woken tries.
+    pub fn wait_for(&self, direction: Direction, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut waker = Some(cx.waker().clone());
+        with_reactor(|reactor| {
+            std::mem::swap(&mut reactor.wakers[self.row][direction as usize], &mut waker);
+            reactor.watch(self.row, self.fd)
+        })?;
+        // The one before goes after the borrow: a task may go with it, and registrations with that.
+        Ok(waker.is_some())
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // An error means that the thread is ending, and its reactor has gone before us.
+        let _wakers = with_reactor(|reactor| {
+            reactor.free.push(self.row);
+            let wakers = std::mem::take(&mut reactor.wakers[self.row]);
+            reactor.watch(self.row, -1).map(|()| wakers)
+        });
+    }
+}
+
+/// Ready when `io` is ready in `direction`, or may be.
+pub async fn ready_to(direction: Direction, io: &impl AsFd) -> io::Result<()> {
+    let registration = Registration::new(io)?;
+    let mut waiting = false;
+    std::future::poll_fn(|cx| {
+        // A poll may have other reasons. But if our waker has gone, it was the reactor that took it.
+        let fired = !registration.wait_for(direction, cx)? && std::mem::replace(&mut waiting, true);
+        if fired { Poll::Ready(Ok(())) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// Runs `future` to completion on this thread, which sleeps in the kernel while it is pending.
+pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future.into_future());
+    let root = Root::new().expect("this thread has a reactor");
+    let waker = Waker::from(root.clone());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        // At least once: a future that wakes itself must not keep the others from the kernel.
+        while {
+            wait(None, || root.is_woken()).expect("the system waits");
+            !root.take_wake()
+        } {}
+    }
+}
+
+/// The waker of the future that `block_on` runs.
+#[derive(Debug)]
+pub struct Root {
+    /// Set by a wake, cleared by `take_wake`.
+    woken: AtomicBool,
+    /// The sleep of its thread.
+    sleep: Arc<Sleep>,
+}
+
+impl Root {
+    /// A waker for this thread.
+    pub fn new() -> io::Result<Arc<Self>> {
+        let sleep = with_reactor(|reactor| Ok(reactor.sleep.clone()))?;
+        Ok(Arc::new(Root { woken: false.into(), sleep }))
+    }
+
+    /// Whether it was woken.
+    pub fn is_woken(&self) -> bool {
+        self.woken.load(SeqCst)
+    }
+
+    /// Whether it was woken; uses that wake up.
+    pub fn take_wake(&self) -> bool {
+        self.woken.swap(false, SeqCst)
+    }
+}
+
+impl Wake for Root {
+    fn wake(self: Arc<Self>) {
+        if !self.woken.swap(true, SeqCst) && self.sleep.parked.swap(false, SeqCst) {
+            sys::ring(&self.sleep.pipe.1);
+        }
+    }
+}
+
+/// What the chapter does not show.
+pub mod extend {
+    // What chapter 8 asks beyond its layer.
+
+    use std::future::poll_fn;
+    use std::io;
+    use std::os::fd::AsFd;
+    use std::sync::atomic::Ordering::SeqCst;
+    use std::task::Poll;
+
+    use super::{Direction, Registration};
+    use crate::support::schedules::model;
+
+    /// A table without holes: values side by side, in a slice that could be handed to a system call, and
+    /// keys that find them again although they move. A key is valid until its value is removed, and is
+    /// never valid again.
+    #[derive(Debug)]
+    pub struct Slots<T> {
+        /// The values, without holes, and for each the slot that leads to it.
+        values: Vec<T>,
+        owners: Vec<usize>,
+        /// The slots, where keys lead to, and those of them that lead nowhere.
+        slots: Vec<Slot>,
+        free: Vec<usize>,
+    }
+
+    /// Where a key leads to.
+    #[derive(Debug)]
+    struct Slot {
+        /// Where its value is, if it has one.
+        at: usize,
+        /// How many values it has had before: keys to those have a lower number.
+        generation: u64,
+    }
+
+    /// What `insert` gives, and what finds the value again.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Key {
+        slot: usize,
+        generation: u64,
+    }
+
+    impl<T> Default for Slots<T> {
+        fn default() -> Self {
+            Slots { values: Vec::new(), owners: Vec::new(), slots: Vec::new(), free: Vec::new() }
+        }
+    }
+
+    impl<T> Slots<T> {
+        /// Puts `value` at the end of the table.
+        pub fn insert(&mut self, value: T) -> Key {
+            let slot = self.free.pop().unwrap_or_else(|| {
+                self.slots.push(Slot { at: 0, generation: 0 });
+                self.slots.len() - 1
+            });
+            self.slots[slot].at = self.values.len();
+            self.values.push(value);
+            self.owners.push(slot);
+            Key { slot, generation: self.slots[slot].generation }
+        }
+
+        /// The value of `key`, unless it has been removed.
+        pub fn get(&self, key: Key) -> Option<&T> {
+            let slot = self.slots.get(key.slot)?;
+            (slot.generation == key.generation).then(|| &self.values[slot.at])
+        }
+
+        /// All values.
+        pub fn values(&self) -> &[T] {
+            &self.values
+        }
+
+        /// Takes the value of `key` out of the table, unless that has been done. The last value moves into
+        /// its place, so that there is no hole.
+        pub fn remove(&mut self, key: Key) -> Option<T> {
+            todo!("8.3: `swap_remove`; its slot is free and of age, the moved one leads there")
+        }
+    }
+
+    /// Waits until at least one of `ios` is ready in `direction`, and returns the places of all that are,
+    /// in order.
+    ///
+    /// # Errors
+    /// When one of them cannot be watched.
+    pub async fn ready_of(direction: Direction, ios: &[impl AsFd]) -> io::Result<Vec<usize>> {
+        todo!("8.4: a registration each; at every poll, see which wakers have gone")
+    }
+
+    /// The two flags of this layer, to be repaired: somebody wanted to spare a store. The flags are the
+    /// model's, and in place of the pipe there is the model's parking, so that the checks can play every
+    /// order of the steps in `sleep` and in `wake`.
+    #[derive(Debug)]
+    pub struct Sleeper {
+        /// Set by `wake`, cleared by `sleep`.
+        woken: model::AtomicBool,
+        /// Whether the thread sleeps, or is about to.
+        parked: model::AtomicBool,
+        /// Whose sleep it is.
+        thread: model::thread::Thread,
+    }
+
+    impl Sleeper {
+        /// The sleep of this thread.
+        #[expect(clippy::new_without_default, reason = "it depends on the thread it is made on")]
+        pub fn new() -> Self {
+            let [woken, parked] = [(); 2].map(|()| model::AtomicBool::new(false));
+            Sleeper { woken, parked, thread: model::thread::current() }
+        }
+
+        /// What a waker does.
+        pub fn wake(&self) {
+            if !self.woken.swap(true, SeqCst) && self.parked.swap(false, SeqCst) {
+                self.thread.unpark();
+            }
+        }
+
+        /// Sleeps until it was woken, and uses that wake up.
+        pub fn sleep(&self) {
+            todo!("8.5: what `sleep_sparingly` below is meant to do, right in every order")
+        }
+
+        /// The version to mend. Who has been woken does not sleep, and need not say that it does.
+        pub fn sleep_sparingly(&self) {
+            while !self.woken.swap(false, SeqCst) {
+                if !self.woken.load(SeqCst) {
+                    self.parked.store(true, SeqCst);
+                    model::thread::park();
+                    self.parked.store(false, SeqCst);
+                }
+            }
+        }
+    }
+}
