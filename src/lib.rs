@@ -10,6 +10,7 @@
 //! | [`ch02_block_on`] | somebody has to call `poll` |
 //! | [`ch03_waker`] | a waker is a pointer, four functions and a duty to count |
 //! | [`ch04_park`] | sleep, and miss no wake |
+//! | [`ch09_timer`] | time is one more thing to wait for |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -32,8 +33,21 @@ pub mod ch09_timer;
 pub use ch01_future::{poll_fn, yield_now};
 #[doc(inline)]
 pub use ch03_waker::waker_fn;
+#[cfg(not(unix))]
 #[doc(inline)]
 pub use ch04_park::block_on;
+#[cfg(unix)]
+#[doc(inline)]
+pub use ch09_timer::block_on;
+
+/// Waiting for the clock.
+#[cfg(unix)]
+pub mod time {
+    #[doc(inline)]
+    pub use crate::ch09_timer::{Elapsed, Interval, Sleep, Timeout};
+    #[doc(inline)]
+    pub use crate::ch09_timer::{interval, sleep, sleep_until, timeout};
+}
 
 // The Rust blocks of the chapters are doc tests.
 #[cfg(doctest)]
@@ -46,4 +60,6 @@ mod chapters {
     mod ch03 {}
     #[doc = include_str!("../chapters/04-park/README.md")]
     mod ch04 {}
+    #[doc = include_str!("../chapters/09-timer/README.md")]
+    mod ch09 {}
 }

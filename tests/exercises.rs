@@ -30,6 +30,10 @@ mod starter_03;
 #[rustfmt::skip]
 #[path = "../chapters/04-park/starter.rs"]
 mod starter_04;
+#[cfg(unix)]
+#[rustfmt::skip]
+#[path = "../chapters/09-timer/starter.rs"]
+mod starter_09;
 
 /// A chapter's subjects of examination, each beside the suite that examines it: the reference, the
 /// outside oracle, the starter and the classic mistakes.
@@ -160,7 +164,28 @@ chapter! {
     }
 }
 
-const CHAPTERS: &[Chapter] = &[ch01::CHAPTER, ch02::CHAPTER, ch03::CHAPTER, ch04::CHAPTER];
+#[cfg(unix)]
+chapter! {
+    ch09, "09-timer", "09_timer", ch09_timer, starter_09,
+    // The oracle has no map to count in, and wakes from threads; the ticker does not use it.
+    except {
+        pending_before_its_deadline polled_ten_thousand_times dropped_after_a_poll
+        in_the_order_of_deadlines timers_come_and_go_while_others_fire held_up
+    }
+    mistakes {
+        an_entry_for_every_poll falls_behind first_come_first_kept no_number one_round_only
+        rounded_down rounded_up_and_over stays_in_the_map strictly_later ticks
+    }
+}
+
+const CHAPTERS: &[Chapter] = &[
+    ch01::CHAPTER,
+    ch02::CHAPTER,
+    ch03::CHAPTER,
+    ch04::CHAPTER,
+    #[cfg(unix)]
+    ch09::CHAPTER,
+];
 
 #[test]
 fn every_check_passes_on_the_reference() {

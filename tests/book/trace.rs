@@ -76,8 +76,8 @@ pub(crate) fn number(n: u64) -> String {
 }
 
 /// What happened, after the name of the one it happened to.
-pub(crate) fn sentence(event: Event) -> &'static str {
-    match event {
+pub(crate) fn sentence(event: Event) -> String {
+    let sentence = match event {
         Event::Poll => "is polled",
         Event::Pending => "answers `Pending`: not yet",
         Event::Ready => "answers `Ready`: done",
@@ -86,6 +86,8 @@ pub(crate) fn sentence(event: Event) -> &'static str {
         Event::Drop => "is dropped: one owner less",
         Event::Park => "goes to sleep",
         Event::Unpark => "sleeps no longer",
+        Event::Call(name) => return format!("is called: `{name}`"),
         Event::Note(note) => note,
-    }
+    };
+    sentence.to_owned()
 }
