@@ -1,7 +1,7 @@
 // [busy-poll] in_one_piece
 //
-// A tick instead of a deadline: whether or not somebody is due, the thread gets up ten thousand
-// times a second to look. The sleeps end in time, and an idle program never sleeps.
+// A tick instead of a deadline: whether or not somebody is due, the thread gets up every millisecond
+// to look. The sleeps end in time, and an idle program never sleeps.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -18,7 +18,7 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
             return output;
         }
         while !root.take_wake() {
-            ch08_poll::wait(Some(Duration::from_micros(100)), || root.is_woken()).unwrap();
+            ch08_poll::wait(Some(Duration::from_millis(1)), || root.is_woken()).unwrap();
             // Wakes who is due, and does not wait.
             wait(|| true).unwrap();
         }
