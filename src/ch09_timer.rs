@@ -49,8 +49,8 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep { key: Some(Key::new(deadline)), here: PhantomData }
 }
 
-// ANCHOR: Sleep
 /// The future of [`sleep`] and [`sleep_until`].
+// ANCHOR: Sleep
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Sleep {
@@ -93,16 +93,16 @@ impl Future for Sleep {
         // ANCHOR_END: todo_9_2
     }
 }
+// ANCHOR_END: Future_for_Sleep
 
 impl Drop for Sleep {
     fn drop(&mut self) {
         self.leave();
     }
 }
-// ANCHOR_END: Future_for_Sleep
 
-// ANCHOR: Timers
 /// The timers of a thread: whom to wake, and when.
+// ANCHOR: Timers
 #[derive(Debug, Default)]
 pub struct Timers {
     /// The earliest deadline is the first key.
@@ -270,8 +270,8 @@ pub fn interval(period: Duration) -> Interval {
     Interval { next: Some(Instant::now()), period }
 }
 
-// ANCHOR: Interval
 /// What [`interval`] makes: a clock that ticks.
+// ANCHOR: Interval
 #[derive(Debug)]
 pub struct Interval {
     /// When the next tick is due; `None` is never.

@@ -55,6 +55,10 @@ mod example_03;
 #[path = "../chapters/04-park/example.rs"]
 #[allow(dead_code)]
 mod example_04;
+#[cfg(unix)]
+#[path = "../chapters/09-timer/example.rs"]
+#[allow(dead_code)]
+mod example_09;
 
 /// The part of an example whose trace its chapter shows. What a block imports goes before what is
 /// around it: without a `scene` of the example's own, the one below is run.
@@ -78,6 +82,8 @@ const SCENES: &[(&str, fn())] = &[
     ("02-block-on", scene_of!(example_02)),
     ("03-waker", scene_of!(example_03)),
     ("04-park", scene_of!(example_04)),
+    #[cfg(unix)]
+    ("09-timer", scene_of!(example_09)),
 ];
 
 /// The headings of a chapter, in this order.

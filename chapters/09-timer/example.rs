@@ -51,11 +51,8 @@ mod on_unix {
         }
     }
 
-    /// How long the longest sleep is.
-    const LONGEST: Duration = Duration::from_millis(500);
-
     fn show_sleeps(out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "Sleeps of up to 500 ms, side by side on one `block_on`\n")?;
+        writeln!(out, "Sleeps of 100 to 500 ms, side by side on one `block_on`\n")?;
         writeln!(out, "  {:19}sleeps   waits   CPU time   too early   latest", "")?;
         row(out, "a thread for each", 1_000, thread_sleep)?;
         row(out, "a timer for each", 10_000, sleep)
@@ -70,7 +67,8 @@ mod on_unix {
     ) -> io::Result<()> {
         let lateness = RefCell::new(Vec::new());
         // Not in the order of their deadlines: 7,919 is a prime, so each number comes once.
-        let durations = (0..n).map(|i| LONGEST / n * (1 + i * 7_919 % n));
+        let [shortest, longest] = [100, 500].map(Duration::from_millis);
+        let durations = (0..n).map(|i| shortest + (longest - shortest) / n * (i * 7_919 % n));
         let sleeps = join_all(durations.map(async |duration| {
             let deadline = Instant::now() + duration;
             sleep(duration).await;
