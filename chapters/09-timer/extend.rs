@@ -92,7 +92,7 @@ pub struct Wheel {
 
 impl Wheel {
     /// A wheel at tick 0, without timers.
-    #[expect(clippy::new_without_default, reason = "`new` is the name in this field")]
+    #[allow(clippy::new_without_default)] // `new` is the name in this field.
     pub fn new() -> Self {
         Wheel { slots: vec![Vec::new(); SLOTS as usize], next: 0 }
     }
