@@ -3,9 +3,8 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::panic;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, OnceLock, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -18,47 +17,59 @@ mod support;
 /// Long enough for a slow machine, short enough for a hang.
 const LIMIT: Duration = Duration::from_secs(if cfg!(miri) { 100 } else { 10 });
 
-/// Invariant 1. Two threads, one ball: each wake is answered by a poll before the next one is
-/// sent, so a single lost wake stops the game. The poll waits for the next ball now longer, now
-/// less long, so that wakes come during the poll, after it, and during the sleep.
+/// Invariant 1. Two players throw a ball to and fro, and each throw is a wake. It is caught by a
+/// poll, and by nothing else, so a single lost wake ends the game. After a throw a player watches the
+/// ball for a while, now longer, now less long: so the next wake comes during the poll, after it, or
+/// during the sleep.
 #[test]
 fn of_a_million_wakes_none_is_lost() {
-    let rounds = if cfg!(miri) { 100 } else { 1_000_000 };
+    let throws = if cfg!(miri) { 100 } else { 1_000_000 };
     within(6 * LIMIT, move || {
-        let sent = Arc::new(AtomicU32::new(0));
-        let seen = Arc::new(AtomicU32::new(0));
-        let (give, take) = mpsc::channel::<Waker>();
-        let sender = thread::spawn({
-            let (sent, seen) = (sent.clone(), seen.clone());
-            move || {
-                let waker = take.recv().unwrap();
-                for round in 1..=rounds {
-                    sent.store(round, Ordering::Release);
-                    waker.wake_by_ref();
-                    let answered = || seen.load(Ordering::Acquire) == round;
-                    while !spin(100, answered) {
-                        thread::yield_now();
-                    }
-                }
-            }
+        let game = Arc::new(Game::default());
+        let other = thread::spawn({
+            let game = game.clone();
+            move || game.play(1, throws)
         });
+        let polls = game.play(0, throws) + other.join().unwrap();
+        assert!(polls <= throws + 2, "{polls} polls for {throws} wakes");
+    });
+}
+
+/// See [`of_a_million_wakes_none_is_lost`].
+#[derive(Default)]
+struct Game {
+    /// The throws so far. The even ones are player 0's to answer.
+    throws: AtomicU32,
+    /// The players' wakers, as soon as they stand in the field.
+    players: [OnceLock<Waker>; 2],
+}
+
+impl Game {
+    /// Plays to the end, and says how many polls it took.
+    fn play(&self, me: usize, throws: u32) -> u32 {
         let mut polls = 0;
         block_on(poll_fn(|cx| {
             polls += 1;
-            if polls == 1 {
-                give.send(cx.waker().clone()).unwrap();
+            let other = if polls == 1 {
+                self.players[me].set(cx.waker().clone()).unwrap();
+                self.players[1 - me].wait()
+            } else {
+                self.players[1 - me].get().unwrap()
+            };
+            let mut thrown = self.throws.load(Ordering::Acquire);
+            if thrown < throws && thrown % 2 == me as u32 {
+                thrown += 1;
+                self.throws.store(thrown, Ordering::Release);
+                other.wake_by_ref();
             }
-            let round = sent.load(Ordering::Acquire);
-            seen.store(round, Ordering::Release);
-            if round == rounds {
+            if thrown == throws {
                 return Poll::Ready(());
             }
-            spin(polls % 64, || sent.load(Ordering::Relaxed) > round);
+            (0..polls % 64).any(|_| self.throws.load(Ordering::Relaxed) > thrown);
             Poll::Pending
         }));
-        sender.join().unwrap();
-        assert!(polls <= rounds + 1, "{polls} polls, {rounds} wakes");
-    });
+        polls
+    }
 }
 
 /// Invariant 1. A wake that comes before the sleep ends it.
@@ -113,28 +124,28 @@ fn five_wakes_in_one_poll_make_one_more_poll() {
 /// Invariant 2. An `unpark` that is not a wake does not poll, neither before nor during the sleep.
 #[test]
 fn an_unpark_that_is_not_a_wake_does_not_poll() {
-    let polls = within(LIMIT, || {
-        let mut polls = 0;
+    within(LIMIT, || {
+        let woken = Arc::new(AtomicU32::new(0));
+        let mut first = true;
         block_on(poll_fn(|cx| {
-            polls += 1;
-            if polls > 1 {
+            if !first {
+                assert_eq!(woken.load(Ordering::Relaxed), 1, "polled before the wake");
                 return Poll::Ready(());
             }
-            let sleeper = thread::current();
+            first = false;
+            let (sleeper, waker, woken) = (thread::current(), cx.waker().clone(), woken.clone());
             sleeper.unpark();
-            let waker = cx.waker().clone();
             thread::spawn(move || {
                 for _ in 0..5 {
                     thread::sleep(Duration::from_millis(5));
                     sleeper.unpark();
                 }
+                woken.store(1, Ordering::Relaxed);
                 waker.wake();
             });
             Poll::Pending
         }));
-        polls
     });
-    assert_eq!(polls, 2, "one, and one for the wake");
 }
 
 /// Invariant 2. Between two polls the thread sleeps: it does not ask the flag over and over.
@@ -480,12 +491,4 @@ fn woken_before_the_sleep() -> impl FnMut(&mut Context<'_>) -> Poll<()> {
         cx.waker().wake_by_ref();
         Poll::Pending
     }
-}
-
-/// Asks up to `times` times, and says whether the answer was yes.
-fn spin(times: u32, done: impl Fn() -> bool) -> bool {
-    (0..times).any(|_| {
-        std::hint::spin_loop();
-        done()
-    })
 }

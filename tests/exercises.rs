@@ -142,7 +142,7 @@ chapter! {
     except { needs_no_wake }
     mistakes {
         parks_with_a_noop_waker moves_it_through_a_queue one_after_the_other
-        polls_the_finished_one wakes_itself sets_and_wakes_nobody wakes_too_early
+        polls_the_finished_one counts_one_too_few wakes_itself sets_and_wakes_nobody wakes_too_early
     }
 }
 
@@ -233,7 +233,8 @@ fn every_mistake_is_turned_down_with_its_tag() {
         let Verdict::Fail(tag, text) = &verdict else { panic!("{key}: {verdict:?}") };
         assert_eq!(tag, expected, "{key} was told: {text}");
         let wanted = story::lesson(check, tag, text);
-        if std::env::var_os("BLESS").is_some() {
+        let same = |told: String| timeless(&told) == timeless(&wanted);
+        if std::env::var_os("BLESS").is_some() && !fs::read_to_string(&file).is_ok_and(same) {
             fs::write(&file, &wanted).unwrap();
         }
         let stale = "is stale: BLESS=1 cargo test --test exercises";
@@ -242,14 +243,14 @@ fn every_mistake_is_turned_down_with_its_tag() {
 }
 
 /// `text` without what differs from run to run: the numbers before `ms`, `polls` and `wakes` when
-/// they have three digits or more, and how wide they are.
+/// they have two digits or more, and how wide they are.
 fn timeless(text: &str) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>();
     for at in 1..words.len() {
         let counts =
             matches!(words[at].trim_end_matches(['.', ',', ';']), "ms" | "polls" | "wakes");
         let number = words[at - 1].replace(',', "");
-        let varies = words[at].starts_with("ms") || number.len() > 2;
+        let varies = words[at].starts_with("ms") || number.len() > 1;
         if counts && varies && number.parse::<u64>().is_ok() {
             words[at - 1] = "N";
         }
@@ -369,7 +370,7 @@ fn every_tag_is_proved() {
     let proved = proved.chain(mistakes().map(|(_, mistake)| mistake.expected().0));
     let proved = proved.chain(["todo"]).collect::<BTreeSet<_>>();
     let all = story::TAGS.iter().map(|(tag, _)| *tag).collect::<BTreeSet<_>>();
-    assert!(proved.is_subset(&all), "{proved:?}, and there are {all:?}");
+    assert_eq!(proved, all, "proved, and all there are");
 }
 
 /// Starters are generated: `BLESS=1 cargo test --test exercises` makes them anew.
