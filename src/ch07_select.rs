@@ -134,9 +134,11 @@ struct Reactor {
 }
 
 /// Which of the two to wait for.
-#[derive(Clone, Copy, Debug)]
-enum Direction {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// To read, or to accept.
     Read,
+    /// To write, or to be connected.
     Write,
 }
 

@@ -8,6 +8,8 @@
 use std::cell::Cell;
 use std::io;
 #[cfg(unix)]
+use std::io::{PipeReader, PipeWriter, Read, Write};
+#[cfg(unix)]
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
@@ -55,6 +57,17 @@ pub fn restart<T: From<i8> + PartialEq>(
         }
     }
 }
+
+/// What came of a wait: nothing, if a signal ended it.
+///
+/// # Errors
+/// All others.
+pub fn unless_interrupted<T: Default>(result: io::Result<T>) -> io::Result<T> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(T::default()),
+        result => result,
+    }
+}
 // ANCHOR_END: call
 
 // ANCHOR: set_nonblocking
@@ -76,6 +89,44 @@ pub fn set_nonblocking(io: &impl AsFd) -> io::Result<()> {
     Ok(())
 }
 // ANCHOR_END: set_nonblocking
+
+// ANCHOR: pipe
+/// A pipe whose ends do not block: to end a wait by, if the reading end is waited for.
+///
+/// # Errors
+/// When there are too many open files, most likely.
+#[cfg(unix)]
+pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
+    let (reader, writer) = attempt("pipe", io::pipe)?;
+    set_nonblocking(&reader)?;
+    set_nonblocking(&writer)?;
+    Ok((reader, writer))
+}
+
+/// Makes the other end of `pipe` readable.
+#[cfg(unix)]
+pub fn ring(mut pipe: &PipeWriter) {
+    // A signal may come first. A full pipe is readable already.
+    let mut write = || attempt("write", || pipe.write(&[1]));
+    while write().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {}
+}
+
+/// Takes out what was rung into `pipe`; if something is left, that makes the next wait a short one.
+#[cfg(unix)]
+pub fn silence(mut pipe: &PipeReader) {
+    let _ = attempt("read", || pipe.read(&mut [0; 64]));
+}
+// ANCHOR_END: pipe
+
+// ANCHOR: millis
+/// `timeout` as poll(2) takes it: in milliseconds, and -1 for ever. It is rounded up, or the last
+/// millisecond before a deadline would be spent on asking over and over.
+#[cfg(unix)]
+pub fn millis(timeout: Option<Duration>) -> libc::c_int {
+    let millis = timeout.map(|timeout| timeout.as_nanos().div_ceil(1_000_000));
+    millis.map_or(-1, |millis| millis.try_into().unwrap_or(libc::c_int::MAX))
+}
+// ANCHOR_END: millis
 
 // ANCHOR: cpu_time
 /// The CPU time that all threads of this process have used so far, or `None` where the system does

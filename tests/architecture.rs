@@ -19,7 +19,7 @@ mod tree;
 const DEPENDENCIES: &[&str] = &["futures", "libc", "pin-project-lite"];
 
 /// The layers whose subject is unsafe.
-const UNSAFE: &[&str] = &["ch03_waker"];
+const UNSAFE: &[&str] = &["ch03_waker", "ch07_select", "ch08_poll"];
 
 /// How many lines a layer has: more is usually two layers.
 const LENGTH: RangeInclusive<usize> = 30..=300;
