@@ -393,6 +393,22 @@ on_both_backends! {
         assert_eq!(pending_timers(), 1);
     }
 
+    /// A future that wakes itself at every poll keeps no sleep from its end, though it is not the
+    /// one that polls that: `join_all` polls whoever was woken.
+    fn a_future_that_wakes_itself_starves_no_timer() {
+        let over = Cell::new(false);
+        let busy: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async {
+            while !over.get() {
+                self_wakes(1).await;
+            }
+        });
+        let timer = Box::pin(async {
+            sleep(ms(10)).await;
+            over.set(true);
+        });
+        block_on(join_all([busy, timer]));
+    }
+
     /// The inner `block_on` fires the timers of the outer one, and the outer one hears of it.
     fn nested() {
         let start = Instant::now();

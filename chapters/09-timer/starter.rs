@@ -170,9 +170,11 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
         }
-        while !root.take_wake() {
+        // At least once: a future that wakes itself must not keep the others from their deadlines.
+        while {
             wait(|| root.is_woken()).expect("the system waits");
-        }
+            !root.take_wake()
+        } {}
     }
 }
 
