@@ -27,6 +27,9 @@ fn step(sleep: &mut Sleep) -> Poll<()> {
     Pin::new(sleep).poll(&mut Context::from_waker(Waker::noop()))
 }
 
+/// Drops whatever it is, and be it nothing that needs to be.
+fn discard<T>(_: T) {}
+
 /// Sees to it that `n` timers wait.
 fn entries(n: usize, when: &str) {
     let found = pending_timers();
@@ -147,9 +150,7 @@ fn agree(wheel: &mut Wheel, map: &mut BTreeMap<(u64, u64), ()>, to: u64) {
 checks! {
     /// A sleep that was never polled leaves nothing behind, and takes nothing away.
     "9.1" fn dropped_before_its_first_poll() {
-        drop(sleep(ms(10)));
-        drop(sleep_until(Instant::now()));
-        drop(sleep(Duration::MAX));
+        discard([sleep(ms(10)), sleep_until(Instant::now()), sleep(Duration::MAX)]);
         entries(0, "After three sleeps that nobody polled");
     }
 
@@ -198,7 +199,7 @@ checks! {
         entries(100, "While 100 sleeps with one deadline are pending");
         sleeps.truncate(40);
         entries(40, "After 60 of them were dropped");
-        drop(sleeps);
+        discard(sleeps);
         entries(0, "After all of them were dropped");
     }
 
@@ -354,7 +355,7 @@ checks! {
         MEDDLE.set(Some(Box::new({
             let started = started.clone();
             move || {
-                drop(others);
+                discard(others);
                 let mut sleep = sleep(ms(5));
                 let _ = step(&mut sleep);
                 started.replace(Some(sleep));
