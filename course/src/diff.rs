@@ -1,6 +1,5 @@
 //! Shows the reader's code beside the reference, hole by hole.
 
-use std::fmt::Write;
 use std::ops::Range;
 
 use similar::{ChangeTag, DiffOp, TextDiff};
@@ -35,8 +34,7 @@ pub(crate) fn command(checkout: &Checkout, chapter: &Chapter, anyway: bool) -> R
     }
     let reference = chapter.starter(checkout, |_| false)?;
     let places = places(checkout, chapter, &reference)?;
-    let yours = files::above_the_checks(chapter, &yours).to_owned() + "\n";
-    Ok(say(compared(&yours, &reference, &places).trim_end())?)
+    Ok(say(compared(files::above_the_checks(chapter, &yours), reference.trim_end(), &places))?)
 }
 
 /// Whether `yours` passes all checks.
@@ -65,52 +63,69 @@ fn places(checkout: &Checkout, chapter: &Chapter, reference: &str) -> Result<Vec
     Ok(places)
 }
 
-/// Both texts, compared: which holes are the same, and the differences of the others.
+/// Both texts, compared: which holes are the same, and the differences of the others. How far a
+/// line is indented makes no difference.
 fn compared(yours: &str, reference: &str, places: &[Place]) -> String {
-    let diff = TextDiff::from_lines(yours, reference);
-    let mut text = String::new();
-    let (same, other) = places.iter().partition::<Vec<_>, _>(|(_, lines)| {
-        diff.ops().iter().all(|op| matches!(op, DiffOp::Equal { .. }) || !touches(op, lines))
-    });
+    let (yours, reference) = (Lines::of(yours), Lines::of(reference));
+    let diff = TextDiff::from_slices(&yours.compared, &reference.compared);
     if diff.ratio() == 1.0 {
-        return "Your code and the reference are the same, letter for letter.".to_owned();
+        return "Your code and the reference are the same, line for line.".to_owned();
     }
+    let is_same = |(_, lines): &&Place| diff.ops().iter().all(|op| !changes(op, lines));
+    let (same, other) = places.iter().partition::<Vec<_>, _>(is_same);
+
     let legend = [styled(BAD, "- yours"), styled(GOOD, "+ the reference")].join("   ");
-    let _ = writeln!(text, "{legend}");
+    let mut parts = vec![legend];
     for group in diff.grouped_ops(CONTEXT) {
-        let changes = group.iter().filter(|op| !matches!(op, DiffOp::Equal { .. }));
-        let changes = changes.collect::<Vec<_>>();
-        let within = other.iter().filter(|(_, lines)| changes.iter().any(|op| touches(op, lines)));
-        let titles = within.map(|(hole, _)| format!("{} · {}", hole.number, hole.text));
+        let within = |(_, lines): &&&Place| group.iter().any(|op| changes(op, lines));
+        let titles = other.iter().filter(within);
+        let titles = titles.map(|(hole, _)| format!("{} · {}", hole.number, hole.text));
         let titles = titles.collect::<Vec<_>>();
         let title = if titles.is_empty() { "Elsewhere".to_owned() } else { titles.join("\n") };
-        text.truncate(text.trim_end().len());
-        let _ = writeln!(text, "\n\n{}", styled(BOLD, title));
-        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+        let lines = group.iter().flat_map(|op| diff.iter_changes(op)).map(|change| {
             let (style, mark) = match change.tag() {
                 ChangeTag::Equal => (DIM, ' '),
                 ChangeTag::Delete => (BAD, '-'),
                 ChangeTag::Insert => (GOOD, '+'),
             };
-            let line = format!("{mark} {}", change.value());
-            match line.trim_end() {
-                "" => text.push('\n'),
-                line => drop(writeln!(text, "{}", styled(style, line))),
-            }
-        }
+            let yours = change.old_index().map(|index| yours.whole[index]);
+            let line = yours.or(change.new_index().map(|index| reference.whole[index]));
+            let line = format!("{mark} {}", line.unwrap_or_default());
+            if line.trim().is_empty() { String::new() } else { styled(style, line) }
+        });
+        let lines = lines.collect::<Vec<_>>().join("\n");
+        parts.push(format!("{}\n{}", styled(BOLD, title), lines.trim_matches('\n')));
     }
     if !same.is_empty() {
         let numbers = same.iter().map(|(hole, _)| hole.number.as_str()).collect::<Vec<_>>();
-        text.truncate(text.trim_end().len());
-        let _ = writeln!(text, "\n\nThe same, letter for letter: {}.", numbers.join(", "));
+        parts.push(format!("The same, line for line: {}.", numbers.join(", ")));
     }
-    text
+    parts.join("\n\n")
+}
+
+/// The lines of a text.
+struct Lines<'a> {
+    /// As they stand there.
+    whole: Vec<&'a str>,
+    /// Without the spaces around them.
+    compared: Vec<&'a str>,
+}
+
+impl<'a> Lines<'a> {
+    /// The lines of `text`.
+    fn of(text: &'a str) -> Self {
+        let whole = text.lines().collect::<Vec<_>>();
+        Lines { compared: whole.iter().map(|line| line.trim()).collect(), whole }
+    }
 }
 
 /// Whether an operation changes something among these lines of the reference.
-fn touches(op: &DiffOp, lines: &Range<usize>) -> bool {
+fn changes(op: &DiffOp, lines: &Range<usize>) -> bool {
     let changed = op.new_range();
-    // What is only in the reader's text stands between two lines of the reference.
-    let between = changed.is_empty() && (lines.start..=lines.end).contains(&changed.start);
-    between || (changed.start < lines.end && lines.start < changed.end)
+    match op {
+        DiffOp::Equal { .. } => false,
+        // What is only in the reader's text stands between two lines of the reference.
+        DiffOp::Delete { .. } => (lines.start..=lines.end).contains(&changed.start),
+        _ => changed.start < lines.end && lines.start < changed.end,
+    }
 }

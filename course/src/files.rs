@@ -34,7 +34,7 @@ pub(crate) fn ready(checkout: &Checkout, chapter: &Chapter) -> Result<String> {
 pub(crate) fn above_the_checks<'a>(chapter: &Chapter, text: &'a str) -> &'a str {
     let tail = starter::tail(&chapter.slug());
     let whole = text.trim_end().strip_suffix(tail.trim());
-    let line = |beginning: &&str| Some(text.find(&format!("\n{beginning}"))?);
+    let line = |beginning: &&str| text.find(&format!("\n{beginning}"));
     let damaged = || BEGINNINGS.iter().find_map(line).map(|at| &text[..at]);
     whole.or_else(damaged).unwrap_or(text).trim_end()
 }

@@ -11,7 +11,7 @@ use crate::term::say;
 /// `cargo course read`: opens the book, or a chapter of it, and says where that is.
 pub(crate) fn command(checkout: &Checkout, chapter: Option<&Chapter>) -> Result<()> {
     let book = book::built(checkout)?;
-    let page = chapter.map(|chapter| format!("{}/index.html", chapter.slug()));
+    let page = chapter.map(|chapter| format!("{}/README.html", chapter.slug()));
     let address = book::address(&book, page.as_deref().unwrap_or("index.html"));
     say(&address)?;
     if !has_a_desktop() {

@@ -51,8 +51,7 @@ fn walk(sandbox: &Sandbox, chapter: &Chapter) {
     // The same by plain cargo, which has nothing to build again.
     let plain = run(sandbox.cargo(&["test", "--test", &chapter.test()])).ends_with(0);
     assert!(!plain.err.contains("Compiling"), "{plain}");
-    let plain = plain.says("test examine::chapter_").says("1 passed");
-    assert!(plain.out.contains("All ") || !plain.out.contains("FAILED"), "{plain}");
+    plain.says("test examine::chapter_").says("1 passed");
 }
 
 /// Asserts that a report names this hole as the next, says where it is, and says nothing else.
@@ -142,22 +141,24 @@ fn the_reference_is_for_afterwards() {
     let shown = run(sandbox.course(&["diff", "4", "--anyway"])).ends_with(0);
     let shown = shown.says("4.7 · ").says("\n-             todo!(\"4.7: ").says("\n+ ");
     assert!(!shown.out.contains("4.1 · "), "{shown}");
-    shown.says("The same, letter for letter: 4.1, 4.2, 4.3, 4.4, 4.5, 4.6.");
+    shown.says("The same, line for line: 4.1, 4.2, 4.3, 4.4, 4.5, 4.6.");
+
+    // How it is indented makes no difference.
+    let indented = chapter.filled(|_| false).replace("\n    ", "\n      ");
+    sandbox.write(file, indented);
+    run(sandbox.course(&["diff", "--anyway"])).ends_with(0).says("the same, line for line");
 
     // Another way to do 4.3, and a line of the reader's own.
-    let own = chapter.filled_but("4.3", "self.woken.store(true, Ordering::Release);");
-    let own = own.replace(
-        "    }\n}\n\nthread_local!",
-        "        self.thread.unpark();\n    }\n}\n\nthread_local!",
-    );
-    let own = own.replace("use std::cell::Cell;\n", "use std::cell::Cell;\n// Mine.\n");
+    let unconditional = "self.woken.store(true, Ordering::Release);\n        self.thread.unpark();";
+    let own = chapter.filled_but("4.3", unconditional);
+    let own = own.replace("use std::cell::RefCell;\n", "use std::cell::RefCell;\n// Mine.\n");
     sandbox.write(file, &own);
     let shown = run(sandbox.course(&["diff", "4"])).ends_with(0).says("\nElsewhere\n");
     let shown = shown.says("\n- // Mine.\n").says("\n4.3 · ");
     shown.says("\n-         self.woken.store(true, Ordering::Release);\n");
 
     sandbox.write(file, chapter.filled(|_| false));
-    run(sandbox.course(&["diff", "park"])).ends_with(0).says("the same, letter for letter");
+    run(sandbox.course(&["diff", "park"])).ends_with(0).says("the same, line for line");
 }
 
 /// What a reader has written is never lost.

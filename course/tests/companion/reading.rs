@@ -11,7 +11,7 @@ fn the_front_door_builds_the_book_and_lists_the_chapters() {
     let sandbox = Sandbox::new();
     let first = run(sandbox.course(&[])).ends_with(0).notes_nothing();
     assert!(sandbox.target("book/index.html").is_file());
-    assert!(sandbox.target("book/04-park/index.html").is_file());
+    assert!(sandbox.target("book/04-park/README.html").is_file());
     let address = format!("file://{}", sandbox.target("book/index.html").display());
     let first = first.says(&address).says("To come: 5 handoff").says("7 holes");
     println!("the first time: {:?}", first.time);
@@ -25,8 +25,8 @@ fn the_front_door_builds_the_book_and_lists_the_chapters() {
     // A source that changes makes it stale.
     let text = sandbox.read("chapters/04-park/README.md") + "\nA last word.\n";
     sandbox.write("chapters/04-park/README.md", text);
-    run(sandbox.course(&["read", "4"])).ends_with(0).says("/book/04-park/index.html");
-    let page = fs::read_to_string(sandbox.target("book/04-park/index.html")).unwrap();
+    run(sandbox.course(&["read", "4"])).ends_with(0).says("/book/04-park/README.html");
+    let page = fs::read_to_string(sandbox.target("book/04-park/README.html")).unwrap();
     assert!(page.contains("A last word."), "{page}");
     // Nothing is left of building it.
     assert_eq!(fs::read_dir(sandbox.target("")).unwrap().count(), 1);

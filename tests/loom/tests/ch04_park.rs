@@ -29,11 +29,9 @@ pub mod thread {
     pub use loom::thread::{Thread, current, park};
 }
 
-/// Loom's thread-locals know no `const`.
+/// Loom's thread-locals begin anew in every play.
 macro_rules! thread_local {
-    ($(#[$doc:meta])* static $name:ident: $type:ty = const $init:block;) => {
-        loom::thread_local! { $(#[$doc])* static $name: $type = $init; }
-    };
+    ($($local:tt)*) => { loom::thread_local! { $($local)* } };
 }
 
 use std::future::poll_fn;
