@@ -171,12 +171,12 @@ checks! {
             let answer = step(&mut sleep);
             ensure!(answer.is_ready(), "not-on-time", "`{name}` was pending; its time has come.");
         }
-        let mut sleep = sleep(ms(5));
+        let mut sleep = sleep(ms(50));
         let first = step(&mut sleep);
-        ensure!(first.is_pending(), "not-on-time", "A sleep of 5 ms was `Ready` at once.");
-        thread::sleep(ms(6));
+        ensure!(first.is_pending(), "not-on-time", "A sleep of 50 ms was `Ready` at once.");
+        thread::sleep(ms(51));
         let second = step(&mut sleep);
-        ensure!(second.is_ready(), "not-on-time", "A sleep of 5 ms was pending after 6 ms.");
+        ensure!(second.is_ready(), "not-on-time", "A sleep of 50 ms was pending after 51 ms.");
         entries(0, "When all sleeps are over");
     }
 
@@ -274,16 +274,16 @@ checks! {
         with_a_reactor();
         let before = waits();
         block_on(async {
-            for _ in 0..10 {
-                watch("sleep", sleep(Duration::from_micros(5_300))).await;
+            for _ in 0..5 {
+                watch("sleep", sleep(Duration::from_micros(20_300))).await;
             }
         });
         let waits = waits() - before;
         ensure!(
-            waits <= 30,
+            waits <= 15,
             "busy-poll",
-            "For 10 sleeps of 5.3 ms, one after the other, the thread waited in the kernel more than \
-             30 times; 10 are enough."
+            "For 5 sleeps of 20.3 ms, one after the other, the thread waited in the kernel more than \
+             15 times; 5 are enough."
         );
     }
 
@@ -292,7 +292,7 @@ checks! {
         let (start, ends) = (Instant::now(), RefCell::new(Vec::new()));
         block_on(join_all((0..40).map(async |n| {
             // 17 is prime to 40, so each deadline comes once.
-            let deadline = start + ms(1 + n * 17 % 40);
+            let deadline = start + ms(50 + n * 17 % 40);
             sleep_until(deadline).await;
             ends.borrow_mut().push(deadline);
         })));
@@ -301,7 +301,7 @@ checks! {
         ensure!(
             ends.is_sorted(),
             "not-on-time",
-            "40 sleeps with deadlines 1 to 40 ms away did not end in that order."
+            "40 sleeps with deadlines 50 to 89 ms away did not end in that order."
         );
         entries(0, "When all sleeps are over");
     }
@@ -309,11 +309,11 @@ checks! {
     /// Polled by one task and moved to another, a sleep wakes the other one.
     "9.4" fn the_newest_waker() {
         let [(old, first), (new, second)] = [Bell::new(), Bell::new()];
-        let mut moved = sleep(ms(10));
+        let mut moved = sleep(ms(50));
         let _ = Pin::new(&mut moved).poll(&mut Context::from_waker(&first));
         let _ = Pin::new(&mut moved).poll(&mut Context::from_waker(&second));
         // Longer, so that the other one fires meanwhile.
-        wait_out(ms(25));
+        wait_out(ms(60));
         let (old, new) = (old.rung(), new.rung());
         ensure!(
             (old, new) == (0, 1),
@@ -343,7 +343,7 @@ checks! {
     /// Whoever is woken may start timers and drop them: those dropped are not woken any more.
     "9.4" fn timers_come_and_go_while_others_fire() {
         let (bell, waker) = Bell::new();
-        let deadline = Instant::now() + ms(10);
+        let deadline = Instant::now() + ms(50);
         let mut first = sleep_until(deadline);
         let _ = Pin::new(&mut first).poll(&mut Context::from_waker(&Arc::new(Meddler).into()));
         // Due in the same moment as the first, or a little later; the first one's waker drops both.
@@ -361,7 +361,7 @@ checks! {
                 started.replace(Some(sleep));
             }
         })));
-        wait_out(ms(25));
+        wait_out(ms(60));
         ensure!(MEDDLE.take().is_none(), "not-on-time", "The first of three sleeps did not fire.");
         let rung = bell.rung();
         ensure!(
@@ -370,8 +370,8 @@ checks! {
             "Two sleeps were dropped by the waker that was woken just before them, and their waker \
              was woken {rung} times."
         );
-        ensure!(started.borrow().is_some(), "stuck", "The waker did not come to its end.");
-        entries(0, "When two sleeps are dropped and the others over");
+        ensure!(started.take().is_some(), "stuck", "The waker did not come to its end.");
+        entries(0, "When all sleeps are over or dropped");
     }
 
     /// As long as no tick is missed, all policies keep the timetable.
@@ -397,10 +397,10 @@ checks! {
     "9.5" fn held_up() {
         for (policy, wanted) in [
             (MissedTicks::Burst, [0, 1, 2, 3, 4]),
-            // It takes tick 2, late, and leaves out 3 and 4.
-            (MissedTicks::Skip, [0, 1, 2, 5, 6]),
+            // It takes tick 2, late, and leaves out 3.
+            (MissedTicks::Skip, [0, 1, 2, 4, 5]),
         ] {
-            let (start, period) = (Instant::now(), ms(20));
+            let (start, period) = (Instant::now(), ms(60));
             let found = block_on(watch("ticker", async {
                 let mut ticker = Ticker::new(period, policy);
                 let first = ticker.tick().await;
@@ -409,8 +409,8 @@ checks! {
                     let due = ticker.tick().await - first;
                     ticks.push((due.as_nanos() / period.as_nanos()) as u32);
                     if n == 1 {
-                        // From tick 1, which is due at 20 ms, until 90 ms.
-                        thread::sleep((start + ms(90)).saturating_duration_since(Instant::now()));
+                        // From tick 1, which is due at 60 ms, until 200 ms.
+                        thread::sleep((start + ms(200)).saturating_duration_since(Instant::now()));
                     }
                 }
                 ticks
@@ -418,8 +418,8 @@ checks! {
             ensure!(
                 found == wanted,
                 "not-on-time",
-                "{policy:?}: after tick 1 of a ticker with a period of 20 ms the thread was busy until \
-                 90 ms. The ticks were {found:?}; {wanted:?} are needed."
+                "{policy:?}: after tick 1 of a ticker with a period of 60 ms the thread was busy until \
+                 200 ms. The ticks were {found:?}; {wanted:?} are needed."
             );
         }
     }
