@@ -284,7 +284,7 @@ fn a_waker_woken_after_the_end_by_others_does_no_harm() {
             let stop = stop.clone();
             move || {
                 while stop.load(Ordering::Relaxed) == 0 {
-                    kept.clone().wake();
+                    kept.wake_by_ref();
                     thread::yield_now();
                 }
             }

@@ -142,7 +142,7 @@ chapter! {
     except { needs_no_wake }
     mistakes {
         parks_with_a_noop_waker moves_it_through_a_queue one_after_the_other
-        polls_the_finished_one counts_one_too_few wakes_itself sets_and_wakes_nobody wakes_too_early
+        polls_the_finished_one counts_one_too_few looks_then_keeps keeps_the_first_waker wakes_itself sets_and_wakes_nobody wakes_too_early
     }
 }
 

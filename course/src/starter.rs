@@ -31,7 +31,7 @@ pub(crate) fn starter(layer: &str, extend: &str, open: impl Fn(&str) -> bool) ->
     let (doc, code) = split_doc(&layer);
     let extend = indented(&dug(extend, &open));
     format!(
-        "{doc}//!\n{TURN}\n#![allow(unused, unreachable_pub, unfulfilled_lint_expectations, clippy::all)]\n\
+        "{doc}//!\n{TURN}\n#![allow(unused, missing_docs, unreachable_pub, unfulfilled_lint_expectations, clippy::all)]\n\
          {}\n/// What the chapter does not show.\npub mod extend {{\n{extend}}}\n",
         code.trim_start(),
     )

@@ -31,7 +31,7 @@ pub(crate) fn table(entries: &[Entry], lost: u64) -> String {
     let mut table = "| | thread | who | what happens |\n|--:|:-:|---|---|\n".to_owned();
     let row = |step: usize, Entry { thread, who, event, .. }: &Entry| {
         let (step, thread) = (number(step as u64), char::from(b'A' + *thread as u8));
-        format!("| {step} | {thread} | {who} | {} |\n", sentence(*event))
+        format!("| {step} | {thread} | {who} | {} |\n", sentence(who, *event))
     };
     let mut at = 0;
     while at < entries.len() {
@@ -76,13 +76,14 @@ pub(crate) fn number(n: u64) -> String {
 }
 
 /// What happened, after the name of the one it happened to.
-pub(crate) fn sentence(event: Event) -> String {
+pub(crate) fn sentence(who: &str, event: Event) -> String {
     let sentence = match event {
         Event::Poll => "is polled",
         Event::Pending => "answers `Pending`: not yet",
         Event::Ready => "answers `Ready`: done",
         Event::Clone => "is cloned: one owner more",
-        Event::Wake => "is woken: a poll is worth while",
+        Event::Wake if who == "waker" => "is woken: a poll is worth while",
+        Event::Wake => "has its waker woken: a poll is worth while",
         Event::Drop => "is dropped: one owner less",
         Event::Park => "goes to sleep",
         Event::Unpark => "sleeps no longer",

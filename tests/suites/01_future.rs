@@ -55,18 +55,28 @@ impl Future for Number {
 /// Returns the output and the number of polls.
 fn drive<F: Future>(mut future: Pin<&mut F>) -> (F::Output, u64) {
     let (bell, waker) = Bell::new();
-    for polls in 1..=1000 {
+    for polls in 1..=5000 {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return (output, polls);
         }
-        ensure!(
-            bell.rung() > 0,
+        if bell.rung() > 0 {
+            continue;
+        }
+        if let Some(entry) = ledger().entries().last().filter(|entry| entry.event == Event::Ready) {
+            fail!(
+                "out-of-step",
+                "`{}` was ready, and the same poll answered `Pending` without going on to what comes \
+                 next.",
+                entry.who
+            );
+        }
+        fail!(
             "never-woken",
             "Poll {polls} answered `Pending`, and its waker was woken 0 times. 1 is needed: nothing \
              else here will ever wake it."
         );
     }
-    fail!("stuck", "It was woken and polled 1000 times, and is still pending.")
+    fail!("stuck", "It was woken and polled 5000 times, and is still pending.")
 }
 
 /// Polls `future` once.
@@ -84,8 +94,8 @@ fn gives_no_second_answer<F: Future>(future: Pin<&mut F>) {
     match panic {
         None => fail!(
             "answered-twice",
-            "Polled again after `Ready`, it answered `{answer}`. Two answers to one question: a \
-             panic is needed here, so that whoever polls learns of the mistake."
+            "Polled again after `Ready`, it answered `{answer}`. A panic is needed here, so that \
+             whoever polls learns of the mistake."
         ),
         // It was one of the futures inside that panicked, because it was polled again.
         Some(text) if text.starts_with("[polled-after-ready]") => panic!("{text}"),
@@ -188,6 +198,12 @@ checks! {
         });
         let mut sum = pin!(add_two(number("a", 1, 20), watch("b", b)));
         let answer = step(sum.as_mut());
+        let asked = ledger().entries().iter().filter(|entry| entry.who == "a" && entry.event == Event::Poll).count();
+        ensure!(
+            asked == 1,
+            "busy-poll",
+            "`a` was polled {asked} times within one poll of the sum; once is right: it is pending."
+        );
         let polled = polled.get();
         ensure!(
             polled == 0 && answer.is_pending(),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use under_await::ch01_future::{poll_once, yield_now};
 use under_await::ledger::watch;
 
-use crate::support::{Bell, Event, Ledger, checks, ensure, fail, later, ledger};
+use crate::support::{Bell, Event, Ledger, checks, cloning, ensure, fail, later, ledger};
 
 use subject::extend::{block_on_at_most, block_on_two, flag};
 use subject::{block_on, block_on_counting};
@@ -175,7 +175,7 @@ checks! {
             let polls = polls.map(|entry| entry.who).collect::<Vec<_>>().join(" ");
             ensure!(
                 polls == needed,
-                "never-polled",
+                "wrong-result",
                 "With `a` pending {n} times and `b` {m} times, polls came in the order\n  \
                  {polls}\nand are needed in the order\n  {needed}"
             );
@@ -223,6 +223,59 @@ checks! {
             "never-woken",
             "The flag answered `Pending`. Before that the waker had {owners} owners, and now it \
              has {now}: the flag has kept none, so nobody will be able to wake it."
+        );
+    }
+
+    /// Each poll may bring another waker, and the last one counts.
+    "2.5" fn wakes_the_waker_of_the_last_poll() {
+        let (setter, flag) = flag();
+        let mut flag = pin!(watch("flag", flag));
+        let ((first, waker), (last, last_waker)) = (Bell::new(), Bell::new());
+        for waker in [waker, last_waker] {
+            let _ = flag.as_mut().poll(&mut Context::from_waker(&waker));
+        }
+        setter.set();
+        let (first, last) = (first.rung(), last.rung());
+        ensure!(
+            last == 1,
+            "never-woken",
+            "The flag was polled with one waker and then with another, and was set. The first was \
+             woken {first} times, the last {last} times; the last has to be woken."
+        );
+    }
+
+    /// A flag that is set while it is being polled is seen, or wakes: no gap between the two.
+    "2.5" fn set_during_the_poll() {
+        let ((setter, flag), ledger) = (flag(), ledger());
+        let setter = Mutex::new(Some(setter));
+        let helper = Mutex::new(None);
+        let (bell, waker) = cloning({
+            let ledger = ledger.clone();
+            move || {
+                let Some(setter) = setter.lock().unwrap().take() else { return };
+                ledger.record("setter", Event::Note("is called while the waker is cloned"));
+                let thread = thread::spawn(move || setter.set());
+                // It may have to wait for a lock that this poll holds: that is right, too.
+                let deadline = Instant::now() + Duration::from_millis(100);
+                while !thread.is_finished() && Instant::now() < deadline {
+                    thread::yield_now();
+                }
+                *helper.lock().unwrap() = Some(thread);
+            }
+        });
+        // Not watched: whoever watches clones the waker too.
+        let mut flag = Box::pin(flag);
+        ledger.record("flag", Event::Poll);
+        let answer = flag.as_mut().poll(&mut Context::from_waker(&waker));
+        let deadline = Instant::now() + Duration::from_millis(500);
+        while answer.is_pending() && bell.wakes() == 0 && Instant::now() < deadline {
+            thread::yield_now();
+        }
+        ensure!(
+            answer.is_ready() || bell.wakes() > 0,
+            "lost-wake",
+            "The flag was set between the look at it and the moment its waker was kept: the poll \
+             answered `Pending`, and the setter found no waker."
         );
     }
 

@@ -155,6 +155,7 @@ checks! {
         ledger().record("executor", Event::Poll);
         ledger().record("helper", Event::Wake);
         parker.waker().wake();
+        ledger().record("executor", Event::Pending);
         parker.park();
     }
 

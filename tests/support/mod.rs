@@ -9,6 +9,7 @@
 
 pub mod allocations;
 pub mod ball;
+pub mod cloning;
 pub mod exam;
 pub mod futures;
 pub mod schedules;
@@ -17,6 +18,7 @@ pub mod watchdog;
 
 pub use allocations::allocations;
 pub use ball::ball_game;
+pub use cloning::cloning;
 pub use exam::{Check, Verdict, exam, panics, verdicts};
 pub use futures::*;
 pub use under_await::ledger::{Event, Ledger};

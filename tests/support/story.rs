@@ -19,7 +19,10 @@ pub const TAGS: &[(&str, &str)] = &[
     ("lost-wake", "a wake at any moment after a poll began leads to another poll"),
     ("never-polled", "a future does nothing until somebody polls it"),
     ("never-woken", "whoever answers `Pending` has seen to it that a wake will come"),
-    ("never-returns", "`poll` returns at once, with `Ready` or with `Pending`"),
+    (
+        "never-returns",
+        "nothing runs on without an end: `poll` returns at once, and who waits sleeps",
+    ),
     ("stuck", "a future that is woken is polled, and one that is ready is done"),
     ("polled-after-ready", "after `Ready` a future is not polled again"),
     ("answered-twice", "after `Ready` a future gives no second answer"),
@@ -35,7 +38,7 @@ pub const TAGS: &[(&str, &str)] = &[
     ("wrong-wake", "one call of `wake` or `wake_by_ref` is one wake, and nothing else is"),
     ("allocates", "the fast path does not allocate"),
     ("panicked", "a panic is for mistakes of the caller, and there was none"),
-    ("crashed", "what `unsafe` promises must be true"),
+    ("crashed", "calls come to an end, and what `unsafe` promises is true"),
 ];
 
 /// The rule behind `tag`.
@@ -98,6 +101,9 @@ pub fn panicked(text: &str, at: Option<&Location<'_>>) -> String {
 
 /// A process that died without a verdict.
 pub fn crash(status: ExitStatus, errors: &str) -> String {
+    if errors.contains("has overflowed its stack") {
+        return "The stack overflowed: a function calls itself without an end.".to_owned();
+    }
     let last_words = errors.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     format!("The process of this check died: {status}. {last_words}")
 }
@@ -111,13 +117,24 @@ pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'stat
     let wakes = ledger.count(Event::Wake);
     let spins = busy.is_some_and(|busy| busy > ledger.quiet() / 20 && busy > limit / 50);
     let (tag, why) = if spins {
-        ("never-returns", "Since then the code has kept the processor busy: a loop without an end.")
+        let inside = last(Event::Poll) > last(Event::Pending).max(last(Event::Ready));
+        (
+            "never-returns",
+            if inside || polls == 0 {
+                "Since then the code has kept the processor busy: a loop without an end."
+            } else {
+                "Since that answer nobody polls, and a loop without an end keeps the processor busy."
+            },
+        )
     } else if polls == 0 {
         ("never-polled", "Nobody polled the future.")
     } else if polls > wakes + 100 {
         ("busy-poll", "It is polled over and over, and nobody woke it.")
     } else if last(Event::Poll) > last(Event::Pending).max(last(Event::Ready)) {
-        ("never-returns", "The last poll has not come back with an answer.")
+        (
+            "never-returns",
+            "The last poll has not come back. It uses no processor, so it waits: for a lock, perhaps.",
+        )
     } else if last(Event::Ready) > last(Event::Poll) {
         ("stuck", "The future was ready, and yet the code did not come to an end.")
     } else if last(Event::Wake) > last(Event::Poll) {
