@@ -1,14 +1,13 @@
 //! # Layer 8 · a reactor on `poll(2)`
 //!
-//! **Before.** `ch07_select` counts to 1,023, and makes its sets anew for every sleep. It knows
-//! descriptors by numbers, which the kernel gives away again. Each wake costs it a system call.
+//! **Before.** `ch07_select` counts to 1,023, makes new sets for each sleep and a call for each wake.
 //!
 //! **Idea.** A table in our own memory: to wait for a descriptor is to write into its row. When the
 //! thread sleeps, the kernel reads the table, and says which rows are ready.
 //!
 //! **Invariants.**
 //! 1. *Interest while somebody waits:* a row is watched while a waker stands there, and no longer.
-//! 2. *The newest:* however often it is polled, a registration has two rows, each with one waker.
+//! 2. *The newest:* however often it is used, a registration has one row, and two wakers in it.
 //! 3. *No stray wake:* a row is given away again only after whoever had it has let go of it.
 //! 4. *Released, then woken:* no borrow of the reactor is alive while a waker runs.
 //! 5. *A wake ends the sleep:* from any thread, and costs a system call only if there is a sleep.
@@ -17,30 +16,29 @@
 
 use std::cell::RefCell;
 use std::io::{self, PipeReader, PipeWriter};
-use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use libc::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, c_short, pollfd};
+
 pub use crate::ch07_select::Direction;
 use crate::ch07_select::{FdSet, select};
 use crate::sys;
-use libc::{POLLIN, POLLOUT, pollfd};
 
 // ANCHOR: Backend
-/// How the kernel is asked about the table. Even rows are for reading, odd rows for writing; a row
-/// with descriptor -1 is not watched.
+/// How the kernel is asked about the table.
 pub trait Backend {
-    /// From now on a row is for `fd`, and is watched or not; with an `fd` of -1 it is for nothing.
-    /// Whoever cannot watch such a descriptor says so here.
-    fn changed(&mut self, _row: usize, _fd: RawFd, _watched: bool) -> io::Result<()> {
+    /// A row of the table watches `fd` for `events` from now on, perhaps none; with an `fd` of -1 it
+    /// is nobody's. Whoever cannot watch such a descriptor says so here.
+    fn changed(&mut self, _row: usize, _fd: RawFd, _events: c_short) -> io::Result<()> {
         Ok(())
     }
 
     /// Sleeps until a row is ready, a signal comes (`Interrupted`), or `timeout` has passed; `None`
-    /// is for ever. Returns the rows that are ready.
+    /// is for ever. Sets `revents` in the rows that are ready, and returns their numbers.
     fn wait(&mut self, table: &mut [pollfd], timeout: Option<Duration>) -> io::Result<Vec<usize>>;
 }
 // ANCHOR_END: Backend
@@ -55,7 +53,6 @@ impl Backend for ByPoll {
             // SAFETY: pointer and length are those of `table`, borrowed until `poll` returns.
             unsafe { libc::poll(table.as_mut_ptr(), table.len() as _, sys::millis(timeout)) }
         })?;
-        // Errors and hang-ups count: whoever waits is to try, and be told by the call.
         Ok((0..table.len()).filter(|row| table[*row].revents != 0).collect())
     }
 }
@@ -65,32 +62,36 @@ impl Backend for ByPoll {
 pub struct BySelect;
 
 impl Backend for BySelect {
-    fn changed(&mut self, _: usize, fd: RawFd, _: bool) -> io::Result<()> {
+    fn changed(&mut self, _: usize, fd: RawFd, _: c_short) -> io::Result<()> {
         if fd == -1 { Ok(()) } else { FdSet::new().insert(fd) }
     }
 
     fn wait(&mut self, table: &mut [pollfd], timeout: Option<Duration>) -> io::Result<Vec<usize>> {
         let mut sets = [FdSet::new(); 2];
-        let mut watched = table.iter().enumerate().filter(|(_, entry)| entry.fd != -1);
-        watched.try_for_each(|(row, entry)| sets[row % 2].insert(entry.fd))?;
+        for (set, event) in sets.iter_mut().zip([POLLIN, POLLOUT]) {
+            let mut wanted = table.iter().filter(|row| row.events & event != 0);
+            wanted.try_for_each(|row| set.insert(row.fd))?;
+        }
         let [reads, writes] = &mut sets;
         select(reads, writes, timeout)?;
-        Ok((0..table.len()).filter(|row| sets[row % 2].contains(table[*row].fd)).collect())
+        for row in table.iter_mut() {
+            let ready = sets.iter().zip([POLLIN, POLLOUT]).filter(|(set, _)| set.contains(row.fd));
+            row.revents = row.events & ready.map(|(_, event)| event).sum::<c_short>();
+        }
+        Ok((0..table.len()).filter(|row| table[*row].revents != 0).collect())
     }
 }
 
 /// Which futures of this thread wait for which descriptors.
 struct Reactor {
-    /// What the kernel is asked. Row 0 is the pipe.
+    /// What the kernel is asked. Row 0 is the pipe. A row with descriptor -1 is passed over.
     table: Vec<pollfd>,
-    /// Who waits at each row.
-    wakers: Vec<Option<Waker>>,
-    /// The pairs of rows that nobody has, each by its first.
+    /// Who waits at each row, in each direction.
+    wakers: Vec<[Option<Waker>; 2]>,
+    /// The rows that nobody has.
     free: Vec<usize>,
     /// Asks the kernel.
     backend: Box<dyn Backend>,
-    /// Where the bytes from `sleep` arrive.
-    pipe: PipeReader,
     /// What other threads need to end the sleep.
     sleep: Arc<Sleep>,
 }
@@ -100,44 +101,8 @@ struct Reactor {
 struct Sleep {
     /// Whether the thread sleeps, or is about to. Set by it, cleared by whoever comes first.
     parked: AtomicBool,
-    /// A byte in here makes row 0 ready.
-    pipe: PipeWriter,
-}
-
-/// A row for reading and one for writing, both not watched.
-const ROWS: [pollfd; 2] =
-    [pollfd { fd: -1, events: POLLIN, revents: 0 }, pollfd { fd: -1, events: POLLOUT, revents: 0 }];
-
-// ANCHOR: impl_Reactor
-impl Reactor {
-    /// Puts `waker` into `row`, which watches `fd` while one stands there; returns the one before.
-    fn put(&mut self, row: usize, fd: RawFd, waker: Option<Waker>) -> io::Result<Option<Waker>> {
-        // ANCHOR: todo_8_1 tell the backend, change the row, and exchange the wakers
-        self.backend.changed(row, fd, waker.is_some())?;
-        self.table[row].fd = if waker.is_some() { fd } else { -1 };
-        Ok(std::mem::replace(&mut self.wakers[row], waker))
-        // ANCHOR_END: todo_8_1
-    }
-
-    /// Takes the waker out of `row`, which is ready.
-    fn fire(&mut self, row: usize) -> Option<Waker> {
-        if row == 0 {
-            sys::silence(&self.pipe);
-            return None;
-        }
-        self.put(row, self.table[row].fd, None).expect("a row can go unwatched")
-    }
-}
-// ANCHOR_END: impl_Reactor
-
-fn new_reactor() -> io::Result<Reactor> {
-    let select = std::env::var_os("UNDER_AWAIT_REACTOR").is_some_and(|name| name == "select");
-    let backend: Box<dyn Backend> = if select { Box::new(BySelect) } else { Box::new(ByPoll) };
-    let (pipe, writer) = sys::pipe()?;
-    let (fd, sleep) = (pipe.as_raw_fd(), Sleep { parked: false.into(), pipe: writer });
-    let (table, wakers, free, sleep) = (ROWS.into(), vec![None, None], Vec::new(), sleep.into());
-    let mut reactor = Reactor { table, wakers, free, backend, pipe, sleep };
-    reactor.put(0, fd, Some(Waker::noop().clone())).map(|_| reactor)
+    /// The pipe of row 0: a byte in it ends the sleep.
+    pipe: (PipeReader, PipeWriter),
 }
 
 thread_local! {
@@ -154,15 +119,18 @@ fn with_reactor<T>(f: impl FnOnce(&mut Reactor) -> io::Result<T>) -> io::Result<
     REACTOR.try_with(lend).unwrap_or_else(|ended| Err(io::Error::other(ended)))
 }
 
-/// Has this thread ask the kernel by `backend` from now on. Otherwise it asks by poll, or by select
-/// if the environment says `UNDER_AWAIT_REACTOR=select`.
-pub fn ask_by(mut backend: impl Backend + 'static) -> io::Result<()> {
-    with_reactor(|reactor| {
-        let mut watched = reactor.table.iter().enumerate().filter(|(_, entry)| entry.fd != -1);
-        watched.try_for_each(|(row, entry)| backend.changed(row, entry.fd, true))?;
-        reactor.backend = Box::new(backend);
-        Ok(())
-    })
+fn new_reactor() -> io::Result<Reactor> {
+    let select = std::env::var_os("UNDER_AWAIT_REACTOR").is_some_and(|name| name == "select");
+    let backend: Box<dyn Backend> = if select { Box::new(BySelect) } else { Box::new(ByPoll) };
+    let sleep = Arc::new(Sleep { parked: false.into(), pipe: sys::pipe()? });
+    let table = vec![pollfd { fd: sleep.pipe.0.as_raw_fd(), events: POLLIN, revents: 0 }];
+    Ok(Reactor { table, wakers: vec![[None, None]], free: Vec::new(), backend, sleep })
+}
+
+/// Has this thread ask the kernel by `backend` from now on; returns the one before. Otherwise it asks
+/// by poll, or by select if the environment says `UNDER_AWAIT_REACTOR=select`.
+pub fn ask_by(backend: Box<dyn Backend>) -> io::Result<Box<dyn Backend>> {
+    with_reactor(|reactor| Ok(std::mem::replace(&mut reactor.backend, backend)))
 }
 
 // ANCHOR: wait
@@ -170,53 +138,87 @@ pub fn ask_by(mut backend: impl Backend + 'static) -> io::Result<()> {
 /// if `awake` holds. Returns early after a wake of a [`Root`], or when a signal comes.
 pub fn wait(timeout: Option<Duration>, awake: impl Fn() -> bool) -> io::Result<()> {
     let wakers = with_reactor(|reactor| {
-        // ANCHOR: todo_8_2 say that you are parked, look, ask, take the wakers of the ready rows
+        // ANCHOR: todo_8_1 say that you are parked, look, ask, and fire the rows that are ready
         // Whoever wakes stores first and looks for a sleeper then. Here it is the other way round, so
         // that one of the two sees the other. That needs one order of all four steps: `SeqCst`.
         reactor.sleep.parked.store(true, SeqCst);
         let timeout = if awake() { Some(Duration::ZERO) } else { timeout };
         let rows = sys::unless_interrupted(reactor.backend.wait(&mut reactor.table, timeout));
         reactor.sleep.parked.store(false, SeqCst);
-        Ok(rows?.into_iter().filter_map(|row| reactor.fire(row)).collect::<Vec<_>>())
-        // ANCHOR_END: todo_8_2
+        Ok(rows?.into_iter().flat_map(|row| reactor.fire(row)).collect::<Vec<_>>())
+        // ANCHOR_END: todo_8_1
     });
-    wakers.map(|wakers| wakers.into_iter().for_each(Waker::wake))
+    wakers.map(|wakers| wakers.into_iter().flatten().for_each(Waker::wake))
 }
 // ANCHOR_END: wait
 
-/// Two rows of this thread's reactor. It is to be dropped before its descriptor is closed.
+impl Reactor {
+    /// Has `row` watch `fd` for whoever waits there.
+    fn watch(&mut self, row: usize, fd: RawFd) -> io::Result<()> {
+        let [read, write] = self.wakers[row].each_ref().map(|waker| c_short::from(waker.is_some()));
+        let events = read * POLLIN | write * POLLOUT;
+        self.table[row] = pollfd { fd: if events == 0 { -1 } else { fd }, events, revents: 0 };
+        self.backend.changed(row, fd, events)
+    }
+}
+
+// ANCHOR: fire
+impl Reactor {
+    /// Takes the wakers at `row` whom its report concerns.
+    fn fire(&mut self, row: usize) -> [Option<Waker>; 2] {
+        if row == 0 {
+            sys::silence(&self.sleep.pipe.0);
+            return [None, None];
+        }
+        // ANCHOR: todo_8_2 take the wakers whom `revents` concerns, and watch for the others
+        let pollfd { fd, revents, .. } = self.table[row];
+        // Errors and hang-ups concern both: whoever waits is to try, and be told by the call.
+        let both = revents & (POLLERR | POLLHUP | POLLNVAL) != 0;
+        let [read, write] = [POLLIN, POLLOUT].map(|event| both || revents & event != 0);
+        let [reader, writer] = &mut self.wakers[row];
+        let fired = [reader.take_if(|_| read), writer.take_if(|_| write)];
+        self.watch(row, fd).map(|()| fired).expect("a row can be watched for less")
+        // ANCHOR_END: todo_8_2
+    }
+}
+// ANCHOR_END: fire
+
+/// A row of this thread's reactor. It is to be dropped before its descriptor is closed.
 #[derive(Debug)]
 pub struct Registration {
     /// The descriptor.
     fd: RawFd,
-    /// The first of its rows.
-    first: usize,
-    /// The rows are in the table of one thread, so this is not `Send`.
-    here: PhantomData<*const ()>,
+    /// The row.
+    row: usize,
+    /// The row is in the table of one thread, so this is not `Send`.
+    here: std::marker::PhantomData<*const ()>,
 }
 
 impl Registration {
-    /// Rows for `io`, at which nobody waits yet.
+    /// A row for `io`, at which nobody waits yet.
     pub fn new(io: &impl AsFd) -> io::Result<Self> {
         let fd = io.as_fd().as_raw_fd();
         with_reactor(|reactor| {
-            let first = reactor.free.last().copied().unwrap_or(reactor.table.len());
-            reactor.backend.changed(first, fd, false)?;
+            let row = reactor.free.last().copied().unwrap_or(reactor.table.len());
+            reactor.backend.changed(row, fd, 0)?;
             if reactor.free.pop().is_none() {
-                reactor.table.extend(ROWS);
-                reactor.wakers.extend([None, None]);
+                reactor.table.push(pollfd { fd: -1, events: 0, revents: 0 });
+                reactor.wakers.push([None, None]);
             }
-            Ok(Registration { fd, first, here: PhantomData })
+            Ok(Registration { fd, row, here: Default::default() })
         })
     }
 
     /// Leaves the waker of `cx`, in place of the one before, and says whether there was one. It is
     /// woken once, when the descriptor is ready in `direction` or may be: whoever is woken tries.
     pub fn wait_for(&self, direction: Direction, cx: &mut Context<'_>) -> io::Result<bool> {
-        let (row, waker) = (self.first + direction as usize, cx.waker().clone());
-        let before = with_reactor(|reactor| reactor.put(row, self.fd, Some(waker)))?;
-        // It is dropped here, after the borrow: a task may go with it, and registrations with that.
-        Ok(before.is_some())
+        let mut waker = Some(cx.waker().clone());
+        with_reactor(|reactor| {
+            std::mem::swap(&mut reactor.wakers[self.row][direction as usize], &mut waker);
+            reactor.watch(self.row, self.fd)
+        })?;
+        // The one before goes after the borrow: a task may go with it, and registrations with that.
+        Ok(waker.is_some())
     }
 }
 
@@ -224,8 +226,9 @@ impl Drop for Registration {
     fn drop(&mut self) {
         // An error means that the thread is ending, and its reactor has gone before us.
         let _wakers = with_reactor(|reactor| {
-            reactor.free.push(self.first);
-            Ok([self.first, self.first + 1].map(|row| reactor.put(row, -1, None)))
+            reactor.free.push(self.row);
+            let wakers = std::mem::take(&mut reactor.wakers[self.row]);
+            reactor.watch(self.row, -1).map(|()| wakers)
         });
     }
 }
@@ -289,11 +292,9 @@ impl Root {
 // ANCHOR: Wake_for_Root
 impl Wake for Root {
     fn wake(self: Arc<Self>) {
-        // ANCHOR: todo_8_3 if this wake is the first and the thread is parked, ring the pipe
         if !self.woken.swap(true, SeqCst) && self.sleep.parked.swap(false, SeqCst) {
-            sys::ring(&self.sleep.pipe);
+            sys::ring(&self.sleep.pipe.1);
         }
-        // ANCHOR_END: todo_8_3
     }
 }
 // ANCHOR_END: Wake_for_Root

@@ -12,6 +12,8 @@ pub mod ball;
 pub mod cloning;
 pub mod exam;
 pub mod futures;
+#[cfg(unix)]
+pub mod reactors;
 pub mod schedules;
 pub mod story;
 pub mod watchdog;
@@ -21,6 +23,8 @@ pub use ball::ball_game;
 pub use cloning::cloning;
 pub use exam::{Check, Verdict, exam, panics, verdicts};
 pub use futures::*;
+#[cfg(unix)]
+pub use reactors::on_both;
 pub use under_await::ledger::{Event, Ledger};
 pub use watchdog::within;
 
