@@ -3,27 +3,28 @@
 //! **Before.** `ch08_poll` sleeps until a descriptor is ready. A future cannot say *when* it wants
 //! to go on; `ch05_handoff` spends a thread on each sleep.
 //!
-//! **Idea.** A timer is a key in an ordered map. The first key bounds the next sleep of the
-//! reactor; after the sleep, whatever is due is woken.
+//! **Idea.** A timer is a key in an ordered map. The first key bounds the next wait of the reactor;
+//! after the wait, whoever is due is woken.
 //!
 //! **Invariants.**
 //! 1. *Never early:* a sleep is not over before its deadline.
 //! 2. *In order:* of two timers that are due, the one with the earlier deadline is woken first.
-//! 3. *One entry:* however often it is polled, a timer has one entry; dropped or fired, none.
-//! 4. *No ticking:* the thread sleeps until the first deadline and not in between.
+//! 3. *One entry:* however often it is polled, a sleep has one entry; over or dropped, it has none.
+//! 4. *Gone is gone:* who is dropped is not woken, not even by the timer that fires before it.
+//! 5. *No ticking:* the thread sleeps up to the first deadline, in one piece.
 //!
 //! **Still wrong.** Pipes and time are all that a future can wait for so far. The next layer, the
 //! net, waits for sockets.
 
 #![forbid(unsafe_code)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
+use std::future::pending;
 use std::io;
 use std::marker::PhantomData;
-use std::mem;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -33,132 +34,169 @@ use pin_project_lite::pin_project;
 use crate::ch08_poll;
 use crate::ch08_poll::Root;
 
-// ANCHOR: sleep
-/// Ready when `duration` has passed, counted from this call. A duration beyond what an [`Instant`]
-/// can say is for ever.
+/// Ready when `duration` has passed, counted from this call. What is too long for an [`Instant`]
+/// to say is for ever.
 ///
-/// Cancel safe: dropping it takes it out of the map.
+/// Cancel safe: dropped, it is gone without a trace.
 pub fn sleep(duration: Duration) -> Sleep {
-    Sleep { deadline: Instant::now().checked_add(duration), key: None, here: PhantomData }
+    Sleep { key: Instant::now().checked_add(duration).map(Key::new), here: PhantomData }
 }
 
-/// Ready at `deadline`, at once if that is past.
+/// Ready at `deadline`: at the first poll, if that is past by then.
+///
+/// Cancel safe, as [`sleep`] is.
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep { deadline: Some(deadline), key: None, here: PhantomData }
+    Sleep { key: Some(Key::new(deadline)), here: PhantomData }
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
+// ANCHOR: Sleep
 #[derive(Debug)]
-#[must_use = "a sleep does nothing unless it is polled"]
+#[must_use = "futures do nothing unless polled"]
 pub struct Sleep {
-    /// When it ends; `None` is never.
-    deadline: Option<Instant>,
-    /// Its entry in the map, while there is one.
+    /// Its place in the map, whether or not it stands there; `None` for a sleep without an end.
     key: Option<Key>,
-    /// Its entry is in the map of its thread, so it is not `Send`.
+    /// The map is that of one thread, so a sleep is not `Send`.
     here: PhantomData<*const ()>,
 }
-// ANCHOR_END: sleep
+
+impl Sleep {
+    /// Takes its entry out of the map, if there is one.
+    fn leave(&self) {
+        // ANCHOR: todo_9_1 remove the key from this thread's timers; no panic if they are gone
+        if let Some(key) = self.key {
+            // An error means that the thread is ending, and that its timers have gone before us.
+            // The waker is dropped when the map is free again: that may run anybody's code.
+            let _waker = TIMERS.try_with(|timers| timers.borrow_mut().remove(key));
+        }
+        // ANCHOR_END: todo_9_1
+    }
+}
+// ANCHOR_END: Sleep
 
 // ANCHOR: Future_for_Sleep
 impl Future for Sleep {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.deadline else { return Poll::Pending };
-        if deadline <= Instant::now() {
-            self.remove();
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Without a deadline, there is nothing that would ever wake anybody.
+        let Some(key) = self.key else { return Poll::Pending };
+        // ANCHOR: todo_9_2 at the deadline, leave the map and be ready; before, leave the waker
+        if key.deadline <= Instant::now() {
+            self.leave();
             return Poll::Ready(());
         }
-        let key = self.key;
-        // What it replaces is dropped after the map is free again.
-        let (key, _waker) = TIMERS.with_borrow_mut(|timers| {
-            let key = key.unwrap_or_else(|| timers.key(deadline));
-            (key, timers.wakers.insert(key, cx.waker().clone()))
-        });
-        self.key = Some(key);
+        // To clone a waker may run anybody's code as well, so that comes before.
+        let waker = cx.waker().clone();
+        let _old = TIMERS.with_borrow_mut(|timers| timers.insert(key, waker));
         Poll::Pending
-    }
-}
-
-impl Sleep {
-    /// Takes its entry out of the map, if there is one.
-    fn remove(&mut self) {
-        if let Some(key) = self.key.take() {
-            // An error means that the thread is ending, and the map has gone before us.
-            let _waker = TIMERS.try_with(|timers| timers.borrow_mut().wakers.remove(&key));
-        }
-    }
-}
-
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        self.remove();
+        // ANCHOR_END: todo_9_2
     }
 }
 // ANCHOR_END: Future_for_Sleep
 
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// The timers of a thread: whom to wake, and when.
 // ANCHOR: Timers
-/// The timers of a thread.
 #[derive(Debug, Default)]
-struct Timers {
-    /// Whom to wake, and when.
+pub struct Timers {
+    /// The earliest deadline is the first key.
     wakers: BTreeMap<Key, Waker>,
-    /// How many keys there have been.
-    keys: u64,
 }
 
-/// A deadline, and a number that tells timers with the same deadline apart.
-type Key = (Instant, u64);
-
-thread_local! {
-    static TIMERS: RefCell<Timers> = RefCell::default();
-}
-
-impl Timers {
-    /// A new key for a timer that ends at `deadline`.
-    fn key(&mut self, deadline: Instant) -> Key {
-        self.keys += 1;
-        (deadline, self.keys)
-    }
-
-    /// How long to sleep at most; `None` is for ever.
-    fn timeout(&self) -> Option<Duration> {
-        let ((deadline, _), _) = self.wakers.first_key_value()?;
-        Some(deadline.saturating_duration_since(Instant::now()))
-    }
-
-    /// Takes out what is due at `now`, the earliest first.
-    fn due(&mut self, now: Instant) -> BTreeMap<Key, Waker> {
-        let later = self.wakers.split_off(&(now, u64::MAX));
-        mem::replace(&mut self.wakers, later)
-    }
+/// A deadline, and a number that tells timers with the same deadline apart. The earlier key is the
+/// smaller one: the order is that of the fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// When its timer is due.
+    deadline: Instant,
+    /// How many keys this thread had made before.
+    number: u64,
 }
 // ANCHOR_END: Timers
 
-// ANCHOR: wait
-/// Sleeps until a descriptor is ready or a timer is due, unless `awake` holds, and wakes whoever
-/// waited for it. Returns early when unparked, or when a signal comes.
+thread_local! {
+    /// The timers of this thread.
+    static TIMERS: RefCell<Timers> = RefCell::default();
+    /// The number of the next key.
+    static NUMBER: Cell<u64> = const { Cell::new(0) };
+}
+
+impl Key {
+    /// A key for a timer that is due at `deadline`, unlike all others of this thread.
+    pub fn new(deadline: Instant) -> Self {
+        Key { deadline, number: NUMBER.replace(NUMBER.get() + 1) }
+    }
+}
+
+impl Timers {
+    /// Puts `waker` under `key`; returns the one that stood there.
+    pub fn insert(&mut self, key: Key, waker: Waker) -> Option<Waker> {
+        self.wakers.insert(key, waker)
+    }
+
+    /// Takes out what stands under `key`.
+    pub fn remove(&mut self, key: Key) -> Option<Waker> {
+        self.wakers.remove(&key)
+    }
+}
+
+// ANCHOR: impl_Timers
+impl Timers {
+    /// How long it is from `now` to the first deadline: nothing, if that is past. `None` is for
+    /// ever: there are no timers.
+    pub fn timeout(&self, now: Instant) -> Option<Duration> {
+        let (first, _) = self.wakers.first_key_value()?;
+        Some(first.deadline.saturating_duration_since(now))
+    }
+
+    /// Takes out the first timer, if it is due at `now`.
+    pub fn pop_due(&mut self, now: Instant) -> Option<Waker> {
+        // ANCHOR: todo_9_3 remove the first entry, unless its deadline is still to come
+        let first = self.wakers.first_entry()?;
+        (first.key().deadline <= now).then(|| first.remove())
+        // ANCHOR_END: todo_9_3
+    }
+}
+// ANCHOR_END: impl_Timers
+
+/// How many timers of this thread wait: sleeps that were polled, and are neither over nor dropped.
+pub fn pending_timers() -> usize {
+    TIMERS.with_borrow(|timers| timers.wakers.len())
+}
+
+/// Sleeps until a descriptor is ready or a timer is due, unless `awake` holds; wakes whoever waited
+/// for it. Returns early when the thread is unparked, or when a signal comes.
 ///
 /// # Errors
 /// What the system call says.
+// ANCHOR: wait
 pub fn wait(awake: impl Fn() -> bool) -> io::Result<()> {
-    let timeout = TIMERS.with_borrow(|timers| timers.timeout());
+    // ANCHOR: todo_9_4 wait no longer than to the first deadline, then wake one by one who is due
+    let timeout = TIMERS.with_borrow(|timers| timers.timeout(Instant::now()));
     ch08_poll::wait(timeout, awake)?;
-    if timeout.is_some() {
-        let due = TIMERS.with_borrow_mut(|timers| timers.due(Instant::now()));
-        due.into_values().for_each(Waker::wake);
+    // Looked at once: timers that the woken start wait for the next round, so this one ends.
+    let now = Instant::now();
+    while let Some(waker) = TIMERS.with_borrow_mut(|timers| timers.pop_due(now)) {
+        // The map is free: whoever is woken may start timers and drop them.
+        waker.wake();
     }
     Ok(())
+    // ANCHOR_END: todo_9_4
 }
 // ANCHOR_END: wait
 
-// ANCHOR: block_on
 /// Runs `future` to completion on this thread, which sleeps in the kernel while it is pending, and
 /// no longer than to the next deadline.
 ///
 /// # Panics
 /// When this thread's reactor cannot be made, or the system refuses to wait.
+// ANCHOR: block_on
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
     let root = Root::new().expect("a reactor for this thread");
@@ -168,18 +206,19 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
         }
-        while !root.take_wake() {
+        // At least once: a future that wakes itself must not keep the others from their deadlines.
+        while {
             wait(|| root.is_woken()).expect("the system waits");
-        }
+            !root.take_wake()
+        } {}
     }
 }
 // ANCHOR_END: block_on
 
-// ANCHOR: timeout
-/// Runs `future` for `duration` at most. When the time is over, the future is dropped with the
-/// [`Timeout`].
+/// Runs `future` for `duration` at most, counted from this call.
 ///
-/// A future that is ready when the time is over still wins: it is asked first.
+/// A future that is ready when the time is over still wins: it is asked first. One that is too slow
+/// is dropped together with the [`Timeout`]. Cancel safe if `future` is.
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
     Timeout { future: future.into_future(), sleep: sleep(duration) }
 }
@@ -187,15 +226,18 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 pin_project! {
     /// The future of [`timeout`].
     #[derive(Debug)]
-    #[must_use = "a timeout does nothing unless it is polled"]
+    #[must_use = "futures do nothing unless polled"]
     pub struct Timeout<F> {
+        // What the caller wants.
         #[pin]
         future: F,
+        // What ends it otherwise.
         #[pin]
         sleep: Sleep,
     }
 }
 
+// ANCHOR: Future_for_Timeout
 impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, Elapsed>;
 
@@ -207,6 +249,7 @@ impl<F: Future> Future for Timeout<F> {
         this.sleep.poll(cx).map(|()| Err(Elapsed))
     }
 }
+// ANCHOR_END: Future_for_Timeout
 
 /// The time was over before the future was ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,28 +257,27 @@ pub struct Elapsed;
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the time was over")
+        f.write_str("the time was over before the future was ready")
     }
 }
 
 impl Error for Elapsed {}
-// ANCHOR_END: timeout
 
-// ANCHOR: interval
 /// Ticks every `period`, the first time at once.
 ///
 /// # Panics
 /// When `period` is zero.
 pub fn interval(period: Duration) -> Interval {
-    assert!(!period.is_zero(), "an interval needs a period longer than zero");
-    Interval { next: Instant::now(), period }
+    assert!(!period.is_zero(), "an interval has a period longer than zero");
+    Interval { next: Some(Instant::now()), period }
 }
 
-/// See [`interval`].
+/// What [`interval`] makes: a clock that ticks.
+// ANCHOR: Interval
 #[derive(Debug)]
 pub struct Interval {
-    /// When the next tick is due.
-    next: Instant,
+    /// When the next tick is due; `None` is never.
+    next: Option<Instant>,
     /// From one tick to the next.
     period: Duration,
 }
@@ -244,12 +286,12 @@ impl Interval {
     /// Waits for the next tick, and returns when it was due. Ticks that were missed follow at once,
     /// one after the other, so that their number is right.
     ///
-    /// Cancel safe: a tick that was not waited for to the end is not lost.
+    /// Cancel safe: a tick that nobody waited for to its end is the next one again.
     pub async fn tick(&mut self) -> Instant {
-        let due = self.next;
+        let Some(due) = self.next else { return pending().await };
         sleep_until(due).await;
-        self.next = due + self.period;
+        self.next = due.checked_add(self.period);
         due
     }
 }
-// ANCHOR_END: interval
+// ANCHOR_END: Interval

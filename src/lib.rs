@@ -14,6 +14,7 @@
 //! | [`ch06_io_models`] | the kernel can tell us, in five ways |
 //! | [`ch07_select`] | readiness as a set of bits |
 //! | [`ch08_poll`] | to wait is to write into a row that the kernel will read |
+//! | [`ch09_timer`] | time is one more thing to wait for |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -38,8 +39,21 @@ pub mod ch09_timer;
 pub use ch01_future::{poll_fn, yield_now};
 #[doc(inline)]
 pub use ch03_waker::waker_fn;
+#[cfg(not(unix))]
 #[doc(inline)]
 pub use ch04_park::block_on;
+#[cfg(unix)]
+#[doc(inline)]
+pub use ch09_timer::block_on;
+
+/// Waiting for the clock.
+#[cfg(unix)]
+pub mod time {
+    #[doc(inline)]
+    pub use crate::ch09_timer::{Elapsed, Interval, Sleep, Timeout};
+    #[doc(inline)]
+    pub use crate::ch09_timer::{interval, sleep, sleep_until, timeout};
+}
 
 // The Rust blocks of the chapters are doc tests.
 #[cfg(doctest)]
@@ -63,4 +77,7 @@ mod chapters {
     #[cfg(unix)]
     #[doc = include_str!("../chapters/08-poll/README.md")]
     mod ch08 {}
+    #[cfg(unix)]
+    #[doc = include_str!("../chapters/09-timer/README.md")]
+    mod ch09 {}
 }

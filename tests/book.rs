@@ -70,6 +70,10 @@ mod example_07;
 #[path = "../chapters/08-poll/example.rs"]
 #[allow(dead_code)]
 mod example_08;
+#[cfg(unix)]
+#[path = "../chapters/09-timer/example.rs"]
+#[allow(dead_code)]
+mod example_09;
 
 /// The part of an example whose trace its chapter shows. What a block imports goes before what is
 /// around it: without a `scene` of the example's own, the one below is run.
@@ -100,6 +104,8 @@ const SCENES: &[(&str, fn())] = &[
     ("07-select", scene_of!(example_07)),
     #[cfg(unix)]
     ("08-poll", scene_of!(example_08)),
+    #[cfg(unix)]
+    ("09-timer", scene_of!(example_09)),
 ];
 
 /// The headings of a chapter, in this order.

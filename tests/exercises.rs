@@ -47,6 +47,10 @@ mod starter_08;
 #[rustfmt::skip]
 #[path = "../chapters/07-select/starter.rs"]
 mod starter_07;
+#[cfg(unix)]
+#[rustfmt::skip]
+#[path = "../chapters/09-timer/starter.rs"]
+mod starter_09;
 
 /// A chapter's subjects of examination, each beside the suite that examines it: the reference, the
 /// outside oracle, the starter and the classic mistakes.
@@ -213,6 +217,17 @@ chapter! {
     mistakes {
         looks_before_it_parks one_place_for_both keeps_the_first_waker lets_go_of_nothing always_interested
         tells_nobody_who_moved asks_one_by_one sparing
+#[cfg(unix)]
+chapter! {
+    ch09, "09-timer", "09_timer", ch09_timer, starter_09,
+    // The oracle has no map to count in, and wakes from threads; the ticker does not use it.
+    except {
+        pending_before_its_deadline polled_ten_thousand_times dropped_after_a_poll
+        in_the_order_of_deadlines timers_come_and_go_while_others_fire held_up
+    }
+    mistakes {
+        an_entry_for_every_poll falls_behind first_come_first_kept no_number one_round_only
+        rounded_down rounded_up_and_over stays_in_the_map strictly_later ticks
     }
 }
 
@@ -228,6 +243,8 @@ const CHAPTERS: &[Chapter] = &[
     ch07::CHAPTER,
     #[cfg(unix)]
     ch08::CHAPTER,
+    #[cfg(unix)]
+    ch09::CHAPTER,
 ];
 
 #[test]

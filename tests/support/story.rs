@@ -28,6 +28,8 @@ pub const TAGS: &[(&str, &str)] = &[
     ("answered-twice", "after `Ready` a future gives no second answer"),
     ("ran-too-early", "nothing of a future runs before its first poll"),
     ("out-of-step", "an `.await` is passed when its future is ready: not before, not later"),
+    ("not-on-time", "a timer is due at its deadline: not before it, and not after it"),
+    ("piles-up", "a future waits in one place, and leaves it when it is over or dropped"),
     ("wrong-result", "the answer is the one that was promised"),
     ("moved", "a future stays in one place from its first poll to its last"),
     ("leak", "who owns a share of the waker's data gives it up: by `wake` or by `drop`"),
