@@ -9,7 +9,7 @@
 //! **Invariants.**
 //! 1. *Lazy:* nothing runs before the first poll.
 //! 2. *No gap:* one poll passes every await that is ready, and stops at the first that is not.
-//! 3. *Once:* after `Ready` there is no further answer; asking again is a panic, not a second one.
+//! 3. *Once:* after `Ready`, `Countdown` and `AddTwo` panic when polled; they never answer twice.
 //! 4. *A promise:* whoever says `Pending` has seen to it that a wake will come.
 //!
 //! **Still wrong.** Somebody has to call `poll` again, and so far that is us, by hand. The next
@@ -18,7 +18,7 @@
 #![forbid(unsafe_code)]
 
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use pin_project_lite::pin_project;
 
@@ -39,15 +39,17 @@ pub fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
 // ANCHOR_END: poll_once
 
 // ANCHOR: Countdown
-/// A future that is pending `n` times and ready after that: the smallest one that has to wait.
+/// Pending a number of times, then ready with `"liftoff"`: the smallest future that has to wait.
 ///
 /// # Panics
 /// When polled after it was ready.
 #[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
 pub struct Countdown {
     /// How often it will still say `Pending`; `None` once it was ready.
     left: Option<u32>,
 }
+// ANCHOR_END: Countdown
 
 impl Countdown {
     /// Pending `n` times.
@@ -55,14 +57,13 @@ impl Countdown {
         Countdown { left: Some(n) }
     }
 }
-// ANCHOR_END: Countdown
 
 // ANCHOR: Future_for_Countdown
 impl Future for Countdown {
     type Output = &'static str;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // ANCHOR: todo_1_1 at zero, be ready, once; above zero, count down, wake yourself, be pending
+        // ANCHOR: todo_1_1 at zero, be ready, once; above it, count down, wake, be pending
         let left = self.left.expect("`Countdown` polled after it was ready");
         self.left = left.checked_sub(1);
         if left == 0 {
@@ -82,6 +83,7 @@ pin_project! {
     #[project = AddTwoState]
     #[project_replace = AddTwoOwned]
     #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
     #[allow(missing_docs)] // The macro takes no docs on fields: see the comments beside them.
     pub enum AddTwo<A, B> {
         /// Nothing is known yet: `a` is being polled. `b` is not, so it is not pinned and may move.
@@ -92,6 +94,7 @@ pin_project! {
         Done,
     }
 }
+// ANCHOR_END: AddTwo
 
 /// The sum of two futures, the second polled when the first is ready.
 ///
@@ -104,41 +107,35 @@ where
 {
     AddTwo::First { a, b }
 }
-// ANCHOR_END: AddTwo
 
 // ANCHOR: Future_for_AddTwo
-impl<A, B> Future for AddTwo<A, B>
-where
-    A: Future<Output = u32>,
-    B: Future<Output = u32>,
-{
+impl<A: Future<Output = u32>, B: Future<Output = u32>> Future for AddTwo<A, B> {
     type Output = u32;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u32> {
         // ANCHOR: todo_1_2 poll the future of this state; on `Ready`, go on to the next state
         loop {
             match self.as_mut().project() {
-                AddTwoState::First { a, .. } => match a.poll(cx) {
-                    Poll::Ready(x) => self.as_mut().second(x),
-                    Poll::Pending => return Poll::Pending,
-                },
-                AddTwoState::Second { x, b } => match b.poll(cx) {
-                    Poll::Ready(y) => {
-                        let sum = *x + y;
-                        self.set(AddTwo::Done);
-                        return Poll::Ready(sum);
-                    }
-                    Poll::Pending => return Poll::Pending,
-                },
+                AddTwoState::First { a, .. } => {
+                    let x = ready!(a.poll(cx));
+                    self.as_mut().second(x);
+                }
+                AddTwoState::Second { x, b } => {
+                    let sum = *x + ready!(b.poll(cx));
+                    self.set(AddTwo::Done);
+                    return Poll::Ready(sum);
+                }
                 AddTwoState::Done => panic!("`AddTwo` polled after it was ready"),
             }
         }
         // ANCHOR_END: todo_1_2
     }
 }
+// ANCHOR_END: Future_for_AddTwo
 
+// ANCHOR: impl_AddTwo
 impl<A, B> AddTwo<A, B> {
-    /// From `First` to `Second`: drops `a` where it stands, moves `b`, which may still move.
+    /// From `First` to `Second`: drops `a` where it stands and moves `b`, which nobody has polled.
     fn second(mut self: Pin<&mut Self>, x: u32) {
         match self.as_mut().project_replace(AddTwo::Done) {
             AddTwoOwned::First { b, .. } => self.set(AddTwo::Second { x, b }),
@@ -146,9 +143,8 @@ impl<A, B> AddTwo<A, B> {
         }
     }
 }
-// ANCHOR_END: Future_for_AddTwo
+// ANCHOR_END: impl_AddTwo
 
-// ANCHOR: yield_now
 /// Pending once, so that whoever polls gets the thread back; ready at the next poll.
 pub fn yield_now() -> YieldNow {
     YieldNow { yielded: false }
@@ -156,6 +152,7 @@ pub fn yield_now() -> YieldNow {
 
 /// The future of [`yield_now`].
 #[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
 pub struct YieldNow {
     /// Whether it has been pending already.
     yielded: bool,
@@ -173,9 +170,7 @@ impl Future for YieldNow {
         Poll::Pending
     }
 }
-// ANCHOR_END: yield_now
 
-// ANCHOR: poll_fn
 /// A future whose `poll` is the closure `f`.
 pub fn poll_fn<T, F>(f: F) -> PollFn<F>
 where
@@ -186,11 +181,13 @@ where
 
 /// The future of [`poll_fn`].
 #[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
 pub struct PollFn<F> {
     /// Called at every poll.
     f: F,
 }
 
+// ANCHOR: Future_for_PollFn
 impl<T, F> Future for PollFn<F>
 where
     F: FnMut(&mut Context<'_>) -> Poll<T> + Unpin,
@@ -201,4 +198,4 @@ where
         (self.f)(cx)
     }
 }
-// ANCHOR_END: poll_fn
+// ANCHOR_END: Future_for_PollFn

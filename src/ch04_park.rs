@@ -28,7 +28,6 @@ use std::thread::{self, Thread};
 use crate::ledger;
 use crate::ledger::Event;
 
-// ANCHOR: block_on
 /// Runs `future` to completion on this thread, which sleeps while the future is pending.
 ///
 /// May be called inside a future that another `block_on` is running.
@@ -38,6 +37,7 @@ use crate::ledger::Event;
 ///
 /// assert_eq!(block_on(async { 1 + 2 }), 3);
 /// ```
+// ANCHOR: block_on
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
     let parker = Parker::take();
@@ -67,18 +67,8 @@ pub struct Parker {
     /// A parker parks the thread that made it, so it is not `Send`.
     here: PhantomData<*const ()>,
 }
-
-/// The wake that has not been slept on yet.
-#[derive(Debug)]
-struct Signal {
-    /// Set by a wake, used up by `park`. The flag is the truth; parking is only a way to wait.
-    woken: AtomicBool,
-    /// Whose sleep a wake ends.
-    thread: Thread,
-}
 // ANCHOR_END: Parker
 
-// ANCHOR: impl_Parker
 impl Parker {
     /// A parker for the current thread.
     #[expect(clippy::new_without_default, reason = "it depends on the thread it is made on")]
@@ -95,25 +85,43 @@ impl Parker {
     /// Sleeps until the waker is woken, and uses that wake up. Returns at once if it has been
     /// woken since the last time; however often that was, it counts as one wake.
     pub fn park(&self) {
-        // `thread::park` alone would not do: it may return early, and code inside the future may
-        // park as well and swallow our `unpark`. The flag belongs to us alone.
+        ledger::record("thread", Event::Park);
+        self.signal.sleep();
+        ledger::record("thread", Event::Unpark);
+    }
+}
+
+// ANCHOR: Signal
+/// The wake that has not been slept on yet.
+#[derive(Debug)]
+struct Signal {
+    /// Set by a wake, used up by `sleep`. The flag is the truth; parking is only a way to wait.
+    woken: AtomicBool,
+    /// Whose sleep a wake ends.
+    thread: Thread,
+}
+
+impl Signal {
+    fn sleep(&self) {
+        // No other code between the look and the park: it might park as well, and swallow the
+        // `unpark` of a wake that comes in between.
         // ANCHOR: todo_4_2 sleep until the flag is set, and clear it
-        while !self.signal.woken.swap(false, Ordering::Acquire) {
-            ledger::record("thread", Event::Park);
+        while !self.woken.swap(false, Ordering::Acquire) {
             thread::park();
-            ledger::record("thread", Event::Unpark);
         }
         // ANCHOR_END: todo_4_2
     }
 }
+// ANCHOR_END: Signal
 
+// ANCHOR: Wake_for_Signal
 impl Wake for Signal {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Pairs with the `Acquire` in `park`: what was done before the wake is seen by the poll
+        // Pairs with the `Acquire` in `sleep`: what was done before the wake is seen by the poll
         // after it. If the flag was set already, whoever set it ends the sleep.
         // ANCHOR: todo_4_3 set the flag; if it was not set before, end the sleep
         if !self.woken.swap(true, Ordering::Release) {
@@ -122,7 +130,7 @@ impl Wake for Signal {
         // ANCHOR_END: todo_4_3
     }
 }
-// ANCHOR_END: impl_Parker
+// ANCHOR_END: Wake_for_Signal
 
 // ANCHOR: cached
 thread_local! {

@@ -18,6 +18,10 @@ mod support;
 mod starter;
 
 #[rustfmt::skip] // It is generated.
+#[path = "../chapters/01-future/starter.rs"]
+mod starter_01;
+
+#[rustfmt::skip] // It is generated.
 #[path = "../chapters/04-park/starter.rs"]
 mod starter_04;
 
@@ -118,13 +122,58 @@ impl Mistake {
 }
 
 chapter! {
+    ch01, "01-future", "01_future", ch01_future, starter_01,
+    // For the most part the oracle is the compiler.
+    oracle {
+        pub async fn add_two(a: impl Future<Output = u32>, b: impl Future<Output = u32>) -> u32 {
+            a.await + b.await
+        }
+        pub mod extend {
+            use futures::FutureExt;
+            use under_await::yield_now;
+
+            pub fn map<A: Future, T>(a: A, f: impl FnOnce(A::Output) -> T) -> impl Future<Output = T> {
+                a.map(f)
+            }
+            pub fn then<A, B>(a: A, f: impl FnOnce(A::Output) -> B) -> impl Future<Output = B::Output>
+            where
+                A: Future,
+                B: Future,
+            {
+                a.then(f)
+            }
+            pub async fn total(futures: impl Iterator<Item: Future<Output = u32>>) -> u32 {
+                let mut sum = 0;
+                for future in futures {
+                    sum += future.await;
+                }
+                sum
+            }
+            pub async fn checksum(bytes: Vec<u8>) -> u64 {
+                let mut sum = 0;
+                for (at, byte) in bytes.into_iter().enumerate() {
+                    if at > 0 && at % 1000 == 0 {
+                        yield_now().await;
+                    }
+                    sum += u64::from(byte);
+                }
+                sum
+            }
+        }
+    } except {}
+    mistakes { no_wake answers_twice starts_over both_at_once eager hasty }
+}
+
+chapter! {
     ch04, "04-park", "04_park", ch04_park, starter_04,
     // futures' `block_on` refuses to run inside another.
     oracle { pub use futures::executor::block_on; } except { nested }
-    mistakes { no_flag cleared_after_the_poll }
+    mistakes {
+        cleared_after_the_poll flag_without_unpark naps never_cleared no_flag parks_once tidied_away
+    }
 }
 
-const CHAPTERS: &[Chapter] = &[ch04::CHAPTER];
+const CHAPTERS: &[Chapter] = &[ch01::CHAPTER, ch04::CHAPTER];
 
 #[test]
 fn every_check_passes_on_the_reference() {

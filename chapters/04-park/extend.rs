@@ -63,19 +63,22 @@ pub fn block_on_for<F: Future>(future: F, limit: Duration) -> Option<F::Output> 
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return Some(output);
         }
-        let mut woken = signal.woken.lock().unwrap();
-        while !*woken {
-            let left = deadline.checked_duration_since(Instant::now())?;
-            woken = signal.changed.wait_timeout(woken, left).unwrap().0;
+        // `None` here: a future that is woken again and again has its time too.
+        let left = deadline.checked_duration_since(Instant::now())?;
+        let woken = signal.woken.lock().unwrap();
+        let slept = signal.changed.wait_timeout_while(woken, left, |woken| !*woken);
+        let (mut woken, result) = slept.unwrap();
+        if result.timed_out() {
+            return None;
         }
         *woken = false;
     }
     // ANCHOR_END: todo_4_6
 }
 
-/// A `block_on` for one wake, to be repaired. It is written with the model's atomics and `park`, so
-/// that the checks can play every order of its steps against a waker's. Somebody put the flag's
-/// reset in a place that looked tidy.
+/// A flag and a sleeper, to be repaired: somebody put the clearing of the flag in a place that looked
+/// tidy. They are the model's flag and the model's `park`, which behave like std's, and let the checks
+/// play every order of the steps in `wait` and in `ring`.
 #[derive(Debug)]
 pub struct Bell {
     /// Set by `ring`.
@@ -99,14 +102,14 @@ impl Bell {
 
     /// What an executor does between two polls: returns when the bell was rung since the last time.
     pub fn wait(&self) {
-        // ANCHOR: todo_4_7 what `wait_tidily` below wants to do, so that no order hangs
+        // ANCHOR: todo_4_7 what `wait_tidily` below is meant to do, right in every order
         while !self.rung.swap(false, Ordering::Acquire) {
             model::thread::park();
         }
         // ANCHOR_END: todo_4_7
     }
 
-    /// The version to mend: it clears the flag first, so that no old ring is in the way.
+    /// The version to mend. It clears the flag first, so that no old ring is in the way.
     pub fn wait_tidily(&self) {
         self.rung.store(false, Ordering::Release);
         model::thread::park();

@@ -58,15 +58,6 @@ pub struct Parker {
     here: PhantomData<*const ()>,
 }
 
-/// The wake that has not been slept on yet.
-#[derive(Debug)]
-struct Signal {
-    /// Set by a wake, used up by `park`. The flag is the truth; parking is only a way to wait.
-    woken: AtomicBool,
-    /// Whose sleep a wake ends.
-    thread: Thread,
-}
-
 impl Parker {
     /// A parker for the current thread.
     #[expect(clippy::new_without_default, reason = "it depends on the thread it is made on")]
@@ -83,8 +74,25 @@ impl Parker {
     /// Sleeps until the waker is woken, and uses that wake up. Returns at once if it has been
     /// woken since the last time; however often that was, it counts as one wake.
     pub fn park(&self) {
-        // `thread::park` alone would not do: it may return early, and code inside the future may
-        // park as well and swallow our `unpark`. The flag belongs to us alone.
+        ledger::record("thread", Event::Park);
+        self.signal.sleep();
+        ledger::record("thread", Event::Unpark);
+    }
+}
+
+/// The wake that has not been slept on yet.
+#[derive(Debug)]
+struct Signal {
+    /// Set by a wake, used up by `sleep`. The flag is the truth; parking is only a way to wait.
+    woken: AtomicBool,
+    /// Whose sleep a wake ends.
+    thread: Thread,
+}
+
+impl Signal {
+    fn sleep(&self) {
+        // No other code between the look and the park: it might park as well, and swallow the
+        // `unpark` of a wake that comes in between.
         todo!("4.2: sleep until the flag is set, and clear it")
     }
 }
@@ -95,7 +103,7 @@ impl Wake for Signal {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Pairs with the `Acquire` in `park`: what was done before the wake is seen by the poll
+        // Pairs with the `Acquire` in `sleep`: what was done before the wake is seen by the poll
         // after it. If the flag was set already, whoever set it ends the sleep.
         todo!("4.3: set the flag; if it was not set before, end the sleep")
     }
@@ -177,9 +185,9 @@ pub mod extend {
         todo!("4.6: poll, and wait on `signal.changed` until the deadline at most")
     }
 
-    /// A `block_on` for one wake, to be repaired. It is written with the model's atomics and `park`, so
-    /// that the checks can play every order of its steps against a waker's. Somebody put the flag's
-    /// reset in a place that looked tidy.
+    /// A flag and a sleeper, to be repaired: somebody put the clearing of the flag in a place that looked
+    /// tidy. They are the model's flag and the model's `park`, which behave like std's, and let the checks
+    /// play every order of the steps in `wait` and in `ring`.
     #[derive(Debug)]
     pub struct Bell {
         /// Set by `ring`.
@@ -203,10 +211,10 @@ pub mod extend {
 
         /// What an executor does between two polls: returns when the bell was rung since the last time.
         pub fn wait(&self) {
-            todo!("4.7: what `wait_tidily` below wants to do, so that no order hangs")
+            todo!("4.7: what `wait_tidily` below is meant to do, right in every order")
         }
 
-        /// The version to mend: it clears the flag first, so that no old ring is in the way.
+        /// The version to mend. It clears the flag first, so that no old ring is in the way.
         pub fn wait_tidily(&self) {
             self.rung.store(false, Ordering::Release);
             model::thread::park();

@@ -1,13 +1,18 @@
 // The checks of chapter 4. `subject` is the code under examination.
 
 use std::future::poll_fn;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
 use std::task::Poll;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::support::schedules::{actor, every_order};
-use crate::support::{Event, allocations, checks, ensure, later, ledger, self_wakes};
+use under_await::sys;
+
+use crate::support::schedules::{Orders, actor, every_order, model, point, wait_until};
+use crate::support::{Event, allocations, checks, ensure, fail, later, ledger, self_wakes};
 
 use subject::extend::{Bell, CondvarParker, block_on_for};
 use subject::{Parker, block_on};
@@ -24,11 +29,25 @@ checks! {
         block_on(later(30));
     }
 
-    /// While the future waits, the thread sleeps: every poll but the first uses up a wake.
-    "4.2" fn sleeps_instead_of_spinning() {
-        block_on(later(60));
+    /// Every poll but the first uses up a wake: the first wait leaves nothing for the second.
+    "4.2" fn every_poll_uses_up_a_wake() {
+        block_on(async {
+            later(10).await;
+            later(60).await;
+        });
         let polls = ledger().count(Event::Poll);
-        ensure!(polls <= 3, "busy-poll", "A wait of 60 ms took {polls} polls; 2 are enough.");
+        ensure!(
+            polls <= 5,
+            "busy-poll",
+            "Two waits, of 10 and of 60 ms, took {polls} polls; 4 are enough."
+        );
+    }
+
+    /// While the future waits, the thread sleeps: it does not ask the flag over and over.
+    "4.2" fn sleeps_instead_of_spinning() {
+        sleeps(40, || {
+            block_on(later(40));
+        });
     }
 
     /// A wake that comes before the sleep is not lost.
@@ -48,7 +67,9 @@ checks! {
             first = false;
             ledger.record("parking future", Event::Wake);
             cx.waker().wake_by_ref();
+            ledger.record("parking future", Event::Park);
             thread::park_timeout(Duration::from_millis(10));
+            ledger.record("parking future", Event::Unpark);
             ledger.record("parking future", Event::Pending);
             Poll::Pending
         }));
@@ -97,6 +118,19 @@ checks! {
         parker.park();
     }
 
+    /// While nobody wakes, the condition variable's parker sleeps.
+    "4.4" fn condvar_sleeps_instead_of_spinning() {
+        sleeps(40, || {
+            let parker = CondvarParker::default();
+            let waker = parker.waker();
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(40));
+                waker.wake();
+            });
+            parker.park();
+        });
+    }
+
     /// The condition variable's parker forgets no wake, and remembers none twice.
     "4.5" fn condvar_remembers_one_wake() {
         let (parker, ledger) = (CondvarParker::default(), ledger());
@@ -133,25 +167,103 @@ checks! {
         ensure!(polls <= 2, "busy-poll", "Giving up after 50 ms took {polls} polls; 1 is enough.");
     }
 
+    /// A future that is woken again and again must end in time as well.
+    "4.6" fn too_late_though_always_awake() {
+        let start = Instant::now();
+        let output = block_on_for(
+            poll_fn(|cx| {
+                if start.elapsed() > Duration::from_millis(400) {
+                    return Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }),
+            Duration::from_millis(20),
+        );
+        ensure!(
+            output.is_none(),
+            "wrong-result",
+            "A future that wakes itself at every poll ran for 400 ms; the limit was 20 ms."
+        );
+    }
+
     /// No order of the steps of `wait` and `ring` hangs.
     "4.7" fn no_order_hangs() {
-        let orders = every_order(|| {
-            let (give, take) = std::sync::mpsc::channel::<Arc<Bell>>();
-            let sleeper = actor("sleeper", move || {
-                let bell = Arc::new(Bell::new());
-                let _ = give.send(bell.clone());
-                bell.wait();
-            });
-            let ringer = actor("ringer", move || {
-                if let Ok(bell) = take.recv() {
-                    bell.ring();
-                }
-            });
-            vec![sleeper, ringer]
-        });
+        let orders = play_bell(1, false);
         if let Some(order) = orders.bad.first() {
-            let (bad, total) = (orders.bad.len(), orders.total);
-            crate::support::fail!("lost-wake", "Of {total} orders {bad} hang. One of them:\n\n{order}");
+            let (bad, all) = (orders.bad.len(), orders.total);
+            fail!("lost-wake", "Of {all} orders {bad} hang. One of them:\n\n{order}");
         }
     }
+
+    /// In no order does `wait` return without a ring of its own, whoever else unparks the thread.
+    "4.7" fn no_order_returns_without_a_ring() {
+        for orders in [play_bell(1, true), play_bell(2, false)] {
+            if let Some(order) = orders.bad.first() {
+                let (bad, all) = (orders.bad.len(), orders.total);
+                fail!("busy-poll", "Of {all} orders {bad} go wrong. One of them:\n\n{order}");
+            }
+        }
+    }
+}
+
+/// Fails if the quietest of three waits keeps the processor busy. Each takes `ms` milliseconds.
+fn sleeps(ms: u64, wait: impl Fn()) {
+    let busy = || {
+        let before = sys::cpu_time()?;
+        wait();
+        Some(sys::cpu_time()? - before)
+    };
+    let busy = (0..3).filter_map(|_| busy()).min().unwrap_or_default().as_millis() as u64;
+    ensure!(
+        busy <= ms / 2,
+        "busy-poll",
+        "A wait of {ms} ms kept the processor busy for {busy} ms; who sleeps needs next to nothing."
+    );
+}
+
+/// Plays some waits, and a ring for each, in every order; perhaps also an `unpark` that has nothing
+/// to do with the bell.
+fn play_bell(waits: u32, stray: bool) -> Orders {
+    every_order(move || {
+        // Sent before the first step of the play, so that waiting for it is no step.
+        let (give, take) = mpsc::channel::<Arc<Bell>>();
+        let (give_thread, take_thread) = mpsc::channel::<model::thread::Thread>();
+        let rung = Arc::new(AtomicU32::new(0));
+        let waited = Arc::new(AtomicU32::new(0));
+        let sleeper = actor("sleeper", {
+            let (rung, waited) = (rung.clone(), waited.clone());
+            move || {
+                let bell = Arc::new(Bell::new());
+                let _ = give_thread.send(model::thread::current());
+                let _ = give.send(bell.clone());
+                for n in 1..=waits {
+                    bell.wait();
+                    let rings = rung.load(Ordering::SeqCst);
+                    if rings < n {
+                        // The order goes wrong, and the check goes on.
+                        resume_unwind(Box::new(format!("wait {n} is over, after {rings} rings")));
+                    }
+                    waited.store(n, Ordering::SeqCst);
+                }
+            }
+        });
+        let ringer = actor("ringer", move || {
+            let Ok(bell) = take.recv() else { return };
+            for n in 0..waits {
+                // One ring for each wait, and none before the last wait is over.
+                let waited = waited.clone();
+                wait_until("about to ring", move || waited.load(Ordering::SeqCst) == n);
+                rung.store(n + 1, Ordering::SeqCst);
+                bell.ring();
+            }
+        });
+        let passer_by = actor("passer-by", move || {
+            let Ok(sleeper) = take_thread.recv() else { return };
+            sleeper.unpark();
+        });
+        let mut actors = vec![sleeper, ringer];
+        actors.extend(stray.then_some(passer_by));
+        actors
+    })
 }

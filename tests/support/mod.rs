@@ -12,11 +12,13 @@ pub mod exam;
 pub mod futures;
 pub mod schedules;
 pub mod story;
+pub mod watchdog;
 
 pub use allocations::allocations;
 pub use exam::{Check, Verdict, exam, panics, verdicts};
 pub use futures::*;
 pub use under_await::ledger::{Event, Ledger};
+pub use watchdog::within;
 
 /// A suite: `pub const CHECKS`, in the order in which a reader meets them.
 ///

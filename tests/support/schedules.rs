@@ -223,7 +223,8 @@ fn play(actors: Vec<Actor>, path: &mut Vec<Choice>) -> Order {
 /// std's atomics and parking, with a [`point`] before every step, so that code written for std can
 /// be played in every order.
 pub mod model {
-    use std::sync::atomic::{self, Ordering};
+    // `core`'s, for in `tests/orders_*.rs` this module stands in for `std`'s.
+    use core::sync::atomic::{self, Ordering};
 
     use super::{point, wait_until};
 
@@ -258,8 +259,8 @@ pub mod model {
 
     /// As [`std::thread`], as far as it parks.
     pub mod thread {
+        use core::sync::atomic::{AtomicBool, Ordering};
         use std::sync::Arc;
-        use std::sync::atomic::{AtomicBool, Ordering};
 
         use super::{point, wait_until};
 

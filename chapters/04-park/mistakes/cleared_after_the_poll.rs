@@ -3,12 +3,9 @@
 // Clears the flag after the poll instead of before it: a wake that comes during the poll is
 // cleared away, and the sleep waits for one that never comes.
 
-use std::future::IntoFuture;
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake};
-
-pub use under_await::ch04_park::*;
 
 #[derive(Default)]
 struct Signal {
@@ -34,8 +31,6 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
         }
         let mut woken = signal.woken.lock().unwrap();
         *woken = false;
-        while !*woken {
-            woken = signal.changed.wait(woken).unwrap();
-        }
+        drop(signal.changed.wait_while(woken, |woken| !*woken).unwrap());
     }
 }

@@ -3,13 +3,10 @@
 // Parks without a flag of its own. A future that parks as well swallows the token that was meant
 // for `block_on`, and `block_on` sleeps for ever.
 
-use std::future::IntoFuture;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake};
 use std::thread::{self, Thread};
-
-pub use under_await::ch04_park::*;
 
 struct Sleeper(Thread);
 
