@@ -10,6 +10,7 @@
 //! | [`ch02_block_on`] | somebody has to call `poll` |
 //! | [`ch03_waker`] | a waker is a pointer, four functions and a duty to count |
 //! | [`ch04_park`] | sleep, and miss no wake |
+//! | [`ch10_net`] | try first, wait when it would block |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -27,6 +28,8 @@ pub mod ch07_select;
 pub mod ch08_poll;
 #[cfg(unix)]
 pub mod ch09_timer;
+#[cfg(unix)]
+pub mod ch10_net;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};
@@ -34,6 +37,12 @@ pub use ch01_future::{poll_fn, yield_now};
 pub use ch03_waker::waker_fn;
 #[doc(inline)]
 pub use ch04_park::block_on;
+
+/// TCP and UDP.
+#[cfg(unix)]
+pub mod net {
+    pub use crate::ch10_net::{TcpListener, TcpStream, UdpSocket};
+}
 
 // The Rust blocks of the chapters are doc tests.
 #[cfg(doctest)]
@@ -46,4 +55,7 @@ mod chapters {
     mod ch03 {}
     #[doc = include_str!("../chapters/04-park/README.md")]
     mod ch04 {}
+    #[cfg(unix)]
+    #[doc = include_str!("../chapters/10-net/README.md")]
+    mod ch10 {}
 }

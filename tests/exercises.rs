@@ -25,6 +25,11 @@ mod starter_01;
 #[path = "../chapters/04-park/starter.rs"]
 mod starter_04;
 
+#[cfg(unix)]
+#[rustfmt::skip] // It is generated.
+#[path = "../chapters/10-net/starter.rs"]
+mod starter_10;
+
 /// A chapter's subjects of examination, each beside the suite that examines it: the reference, the
 /// outside oracle, the starter and the classic mistakes.
 macro_rules! chapter {
@@ -173,7 +178,32 @@ chapter! {
     }
 }
 
-const CHAPTERS: &[Chapter] = &[ch01::CHAPTER, ch04::CHAPTER];
+#[cfg(unix)]
+chapter! {
+    ch10, "10-net", "10_net", ch10_net, starter_10,
+    oracle {
+        pub mod extend {
+            pub use super::super::super::reference::subject::extend::*;
+            use futures::io::{AsyncWrite, AsyncWriteExt};
+            use std::io;
+
+            pub async fn write_all<W: AsyncWrite + Unpin>(writer: &mut W, bytes: &[u8]) -> io::Result<()> {
+                writer.write_all(bytes).await
+            }
+        }
+    } except {}
+    mistakes {
+        accepts_in_a_hurry accepts_stubbornly every_error_is_pending gives_up_at_the_first
+        leaves_no_waker no_error_is_connected starts_from_the_front woken_is_connected
+    }
+}
+
+const CHAPTERS: &[Chapter] = &[
+    ch01::CHAPTER,
+    ch04::CHAPTER,
+    #[cfg(unix)]
+    ch10::CHAPTER,
+];
 
 #[test]
 fn every_check_passes_on_the_reference() {

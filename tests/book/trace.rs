@@ -86,6 +86,7 @@ pub(crate) fn sentence(event: Event) -> &'static str {
         Event::Drop => "is dropped: one owner less",
         Event::Park => "goes to sleep",
         Event::Unpark => "sleeps no longer",
+        Event::Call(name) => name,
         Event::Note(note) => note,
     }
 }

@@ -10,6 +10,8 @@
 pub mod allocations;
 pub mod exam;
 pub mod futures;
+#[cfg(unix)]
+pub mod net;
 pub mod schedules;
 pub mod story;
 pub mod watchdog;

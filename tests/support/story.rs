@@ -25,6 +25,8 @@ pub const TAGS: &[(&str, &str)] = &[
     ("answered-twice", "after `Ready` a future gives no second answer"),
     ("ran-too-early", "nothing of a future runs before its first poll"),
     ("out-of-step", "an `.await` is passed when its future is ready: not before, not later"),
+    ("wrong-bytes", "every byte arrives, once and in its place"),
+    ("not-asked", "how it is with a socket, a call on it says, and not a wake"),
     ("wrong-result", "the output is the one that the futures gave"),
     ("moved", "a future stays in one place from its first poll to its last"),
     ("leak", "who owns a share of the waker's data gives it up: by `wake` or by `drop`"),

@@ -1,0 +1,2 @@
+fn main() {}
+pub(crate) fn scene() {}
