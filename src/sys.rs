@@ -8,6 +8,8 @@
 use std::cell::Cell;
 use std::io;
 #[cfg(unix)]
+use std::io::{Read, Write};
+#[cfg(unix)]
 use std::mem::offset_of;
 #[cfg(unix)]
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
@@ -129,6 +131,28 @@ pub fn set_option(socket: &impl AsFd, level: i32, option: i32, value: i32) -> io
     Ok(())
 }
 // ANCHOR_END: tcp_socket
+
+// ANCHOR: recv
+/// Reads from `socket`: some of what is there, or 0 bytes at its end.
+///
+/// # Errors
+/// What recv(2) says.
+#[cfg(unix)]
+pub fn recv(mut socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let portion = portion(buffer.len());
+    attempt("recv", || socket.read(&mut buffer[..portion]))
+}
+
+/// Writes to `socket`: as much of `bytes` as there is room for. std sends them in a way that makes a
+/// peer that has gone an error, and not a signal.
+///
+/// # Errors
+/// What send(2) says.
+#[cfg(unix)]
+pub fn send(mut socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    attempt("send", || socket.write(&bytes[..portion(bytes.len())]))
+}
+// ANCHOR_END: recv
 
 // ANCHOR: begin_connect
 /// A socket that is being connected to `address`. It is writable when that has come to an end.

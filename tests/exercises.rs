@@ -259,13 +259,15 @@ fn every_mistake_is_turned_down_with_its_tag() {
     }
 }
 
-/// `text` without what differs from run to run: the numbers before `ms`, `polls` and `wakes` when
+/// `text` without what differs from run to run: the numbers before `ms`, `polls`, `wakes` and `calls` when
 /// they have three digits or more, and how wide they are.
 fn timeless(text: &str) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>();
     for at in 1..words.len() {
-        let counts =
-            matches!(words[at].trim_end_matches(['.', ',', ';']), "ms" | "polls" | "wakes");
+        let counts = matches!(
+            words[at].trim_end_matches(['.', ',', ';']),
+            "ms" | "polls" | "wakes" | "calls"
+        );
         let number = words[at - 1].replace(',', "");
         let varies = words[at].starts_with("ms") || number.len() > 2;
         if counts && varies && number.parse::<u64>().is_ok() {

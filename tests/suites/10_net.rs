@@ -20,7 +20,7 @@ use under_await::sys;
 use under_await::sys::Faults;
 
 use crate::support::net::{black_hole, pair, refused};
-use crate::support::{Bell, Event, checks, ensure, ledger};
+use crate::support::{Bell, Event, Ledger, checks, ensure, ledger};
 
 use subject::extend::{accept_patiently, connect_any, write_all, write_all_vectored};
 use subject::{Async, TcpListener, TcpStream, connected};
@@ -134,7 +134,7 @@ checks! {
 
     /// A connection that was refused is an error: the one that the system keeps in `SO_ERROR`.
     "10.2" fn refused_is_an_error() {
-        let refused = refused();
+        let refused = unrecorded(refused);
         let result = block_on(watch("dialler", dial(refused.address)));
         let kind = result.as_ref().map_err(io::Error::kind);
         ensure!(
@@ -146,7 +146,7 @@ checks! {
 
     /// A socket that is asked before the end is neither connected nor failed.
     "10.2" fn asked_too_early() {
-        let hole = black_hole();
+        let hole = unrecorded(black_hole);
         let socket = sys::begin_connect(hole.address).unwrap();
         let result = connected(&socket).map_err(|error| error.kind());
         ensure!(
@@ -159,7 +159,7 @@ checks! {
     /// Every byte arrives, once and in order, however little each write takes.
     "10.3" fn writes_all_of_it() {
         let bytes = numbered(10_000);
-        let mut writer = Narrow::new(97);
+        let mut writer = unrecorded(|| Narrow::new(97));
         let result = block_on(watch("writer", write_all(&mut writer, &bytes)));
         ensure!(result.is_ok(), "wrong-result", "It gave {result:?}.");
         let (got, needed) = (writer.written.len(), bytes.len());
@@ -180,10 +180,9 @@ checks! {
             let _ = theirs.read_to_end(&mut got);
             got
         });
-        let result = block_on(async {
-            let mut stream = TcpStream::from_std(ours)?;
-            watch("writer", write_all(&mut stream, &bytes)).await
-        });
+        let mut stream = unrecorded(|| TcpStream::from_std(ours).unwrap());
+        let result = block_on(watch("writer", write_all(&mut stream, &bytes)));
+        drop(stream);
         let got = reader.join().unwrap();
         ensure!(result.is_ok(), "wrong-result", "It gave {result:?}.");
         let (count, needed) = (got.len(), bytes.len());
@@ -204,7 +203,7 @@ checks! {
 
     /// Who does not answer in time, or refuses, is passed over.
     "10.4" fn the_first_that_answers() {
-        let (hole, refused) = (black_hole(), refused());
+        let (hole, refused) = unrecorded(|| (black_hole(), refused()));
         let listener = net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let last = listener.local_addr().unwrap();
         let addresses = [refused.address, hole.address, last, hole.address];
@@ -223,7 +222,7 @@ checks! {
 
     /// If none answers, the error is the last one's.
     "10.4" fn none_answers() {
-        let (hole, refused) = (black_hole(), refused());
+        let (hole, refused) = unrecorded(|| (black_hole(), refused()));
         let limit = Duration::from_millis(20);
         for (addresses, wanted) in [
             (vec![refused.address, hole.address], ErrorKind::TimedOut),
@@ -268,8 +267,7 @@ checks! {
 
     /// While there are too many open files, others on this thread go on, and the loop does not turn.
     "10.6" fn waits_for_a_free_descriptor() {
-        let listener = TcpListener::bind(([127, 0, 0, 1], 0)).unwrap();
-        let _client = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (listener, _client) = knocked();
         let (accepted, tries) = block_on(async {
             fail_accept(libc::EMFILE);
             let closes_files = async {
@@ -277,20 +275,19 @@ checks! {
                 sys::inject(None);
                 ledger().count(Event::Call("accept"))
             };
-            join(accept_patiently(&listener), closes_files).await
+            join(watch("accepter", accept_patiently(&listener)), closes_files).await
         });
         ensure!(accepted.is_ok(), "wrong-result", "With room again, it gave {accepted:?}.");
         ensure!(
             tries <= 50,
             "busy-poll",
-            "In 200 ms without a free descriptor it called accept {tries} times; 10 are plenty."
+            "200 ms without a free descriptor took {tries} calls of accept; 10 are plenty."
         );
     }
 
     /// What waiting does not mend is returned.
     "10.6" fn other_errors_are_returned() {
-        let listener = TcpListener::bind(([127, 0, 0, 1], 0)).unwrap();
-        let _client = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (listener, _client) = knocked();
         fail_accept(libc::EINVAL);
         let result = block_on(accept_patiently(&listener));
         sys::inject(None);
@@ -303,10 +300,27 @@ checks! {
     }
 }
 
+/// What `f` gives; its system calls, and those that make a reactor, are not part of the story.
+fn unrecorded<T>(f: impl FnOnce() -> T) -> T {
+    let ledger = ledger();
+    Ledger::close();
+    block_on(async {});
+    let result = f();
+    ledger.attach();
+    result
+}
+
+/// A listener of the subject's, and a client who knocks.
+fn knocked() -> (TcpListener, net::TcpStream) {
+    let listener = unrecorded(|| TcpListener::bind(([127, 0, 0, 1], 0)).unwrap());
+    let client = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (listener, client)
+}
+
 /// A pipe, its reading end ready for the subject.
 fn pipe() -> (Async<PipeReader>, io::PipeWriter) {
     let (reader, writer) = io::pipe().unwrap();
-    (Async::new(reader).unwrap(), writer)
+    (unrecorded(|| Async::new(reader).unwrap()), writer)
 }
 
 /// One poll of a read of up to 8 bytes, which counts the attempts.

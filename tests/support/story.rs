@@ -111,6 +111,10 @@ pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'stat
     let spins = busy.is_some_and(|busy| busy > ledger.quiet() / 3 && busy > limit / 10);
     let (tag, why) = if spins {
         ("never-returns", "Since then the code has kept the processor busy: a loop without an end.")
+    } else if last(Event::Poll) > last(Event::Pending).max(last(Event::Ready))
+        && ledger.quiet() < limit / 10
+    {
+        ("never-returns", "The last poll goes on and on, one system call after the other.")
     } else if polls == 0 {
         ("never-polled", "Nobody polled the future.")
     } else if polls > wakes + 100 {
