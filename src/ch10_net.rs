@@ -68,12 +68,6 @@ impl<T: AsFd> Async<T> {
         }
         // ANCHOR_END: todo_10_1
     }
-
-    /// Leaves the waker, and is pending.
-    pub fn wait_for<R>(&self, direction: Direction, cx: &mut Context<'_>) -> PollIo<R> {
-        self.registration.wait_for(direction, cx)?;
-        Poll::Pending
-    }
 }
 // ANCHOR_END: poll_io
 
@@ -88,6 +82,12 @@ impl<T: AsFd> Async<T> {
     /// The same for what is non-blocking already.
     fn nonblocking(io: T) -> io::Result<Self> {
         Ok(Async { registration: Registration::new(&io)?, io })
+    }
+
+    /// Leaves the waker, and is pending.
+    pub fn wait_for<R>(&self, direction: Direction, cx: &mut Context<'_>) -> PollIo<R> {
+        self.registration.wait_for(direction, cx)?;
+        Poll::Pending
     }
 
     /// What `f` gives when it need not wait. Cancel safe: an attempt that does something is the last.
@@ -186,8 +186,7 @@ impl TcpStream {
         self.io.io.local_addr()
     }
 
-    /// Whether small writes go out at once, as they do at first, or wait until the peer has said
-    /// that it got those before them. Fails as setsockopt(2).
+    /// Whether small writes go out at once, or wait until the peer has acknowledged those before.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         sys::attempt("setsockopt", || self.io.io.set_nodelay(nodelay))
     }
@@ -301,8 +300,7 @@ impl UdpSocket {
         self.io.io.local_addr()
     }
 
-    /// From now on, sends to `peer` and hears from nobody else. It sends nothing and waits for
-    /// nothing. Fails as connect(2).
+    /// From now on, sends to `peer` and hears from nobody else. Fails as connect(2), and never waits.
     pub fn connect(&self, peer: impl Into<SocketAddr>) -> io::Result<()> {
         sys::attempt("connect", || self.io.io.connect(peer.into()))
     }

@@ -22,7 +22,7 @@ const DEPENDENCIES: &[&str] = &["futures", "libc", "pin-project-lite"];
 const UNSAFE: &[&str] = &["ch03_waker"];
 
 /// How many lines a layer has: more is usually two layers.
-const LENGTH: RangeInclusive<usize> = 30..=300;
+const LENGTH: RangeInclusive<usize> = 30..=330;
 
 /// How many lines the doc of a layer has at most.
 const DOC: usize = 20;
@@ -224,8 +224,16 @@ fn the_facade_has_no_code() {
     let mut problems = Problems::default();
     let library = sources().into_iter().find(|file| file.name == "lib").expect("src/lib.rs");
     for (place, code) in library.code() {
-        let known =
-            ["pub mod ", "pub use ", "mod ch", "mod chapters {", "}", "#[doc", "#[cfg(doctest)]"];
+        let known = [
+            "pub mod ",
+            "pub use ",
+            "mod ch",
+            "mod chapters {",
+            "}",
+            "#[doc",
+            "#[cfg(doctest)]",
+            "#[cfg(unix)]",
+        ];
         let is_list =
             code.trim().is_empty() || known.iter().any(|start| code.trim().starts_with(start));
         problems.need(is_list, place, format!("`{}` is neither a module nor a name", code.trim()));

@@ -54,6 +54,9 @@ mod example_03;
 #[path = "../chapters/04-park/example.rs"]
 #[allow(dead_code)]
 mod example_04;
+#[path = "../chapters/10-net/example.rs"]
+#[allow(dead_code)]
+mod example_10;
 
 /// The part of an example whose trace its chapter shows. What a block imports goes before what is
 /// around it: without a `scene` of the example's own, the one below is run.
@@ -76,6 +79,7 @@ const SCENES: &[(&str, fn())] = &[
     ("02-block-on", scene_of!(example_02)),
     ("03-waker", scene_of!(example_03)),
     ("04-park", scene_of!(example_04)),
+    ("10-net", scene_of!(example_10)),
 ];
 
 /// The headings of a chapter, in this order.

@@ -33,6 +33,10 @@ mod support;
 #[allow(dead_code, unreachable_pub)]
 mod extend;
 
+#[path = "../chapters/10-net/example.rs"]
+#[allow(dead_code)]
+mod example;
+
 /// Long enough for a slow machine, short enough for a hang.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -861,6 +865,28 @@ fn the_second_client_waits_for_the_first() {
         let (_, first, second) = block_on(join3(server, client(200), second));
         assert!(second >= Duration::from_millis(150), "{first:?}, {second:?}");
         assert!(second > 2 * first, "{first:?}, {second:?}");
+    });
+}
+
+/// A client that we did not write, where there is one.
+#[test]
+fn curl_reads_a_page() {
+    within(LIMIT, || {
+        let listener = TcpListener::bind(ANY).unwrap();
+        let url = format!("http://{}/page", listener.local_addr().unwrap());
+        let curl = Command::new("curl")
+            .args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "5", &url])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn();
+        let Ok(curl) = curl else {
+            return println!("there is no curl here");
+        };
+        let served = timeout(Duration::from_secs(6), example::serve_pages(listener, 1));
+        block_on(served).expect("curl asks").unwrap();
+        let output = curl.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(output.stdout, b"You asked for /page.\n");
     });
 }
 

@@ -24,7 +24,8 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io;
+use std::io::ErrorKind::{ConnectionAborted, Interrupted, NotConnected, WouldBlock};
 use std::net::{self, Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::pin::Pin;
@@ -50,20 +51,20 @@ pub struct Async<T> {
 }
 
 impl<T: AsFd> Async<T> {
-    /// Tries `attempt` now. If it would wait, leaves the waker, to be woken when `io` is ready in
-    /// `direction`.
+    /// Tries `attempt` now. If it would wait, leaves the waker, to be woken when it is worth while
+    /// to try again.
     pub fn poll_io<R>(
         &self,
         direction: Direction,
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(&T) -> io::Result<R>,
-    ) -> Poll<io::Result<R>> {
+    ) -> PollIo<R> {
         todo!("10.1: try; if it would wait, leave the waker; after a signal, try again")
     }
 }
 
 impl<T: AsFd> Async<T> {
-    /// Makes `io` non-blocking and gives it a row in this thread's reactor. Fails when the reactor
+    /// Makes `io` non-blocking, and gives it a row in this thread's reactor. Fails when the reactor
     /// cannot watch such a thing, or not one more.
     pub fn new(io: T) -> io::Result<Self> {
         sys::set_nonblocking(&io)?;
@@ -75,29 +76,15 @@ impl<T: AsFd> Async<T> {
         Ok(Async { registration: Registration::new(&io)?, io })
     }
 
-    /// What is inside.
-    pub fn get_ref(&self) -> &T {
-        &self.io
-    }
-
     /// Leaves the waker, and is pending.
     pub fn wait_for<R>(&self, direction: Direction, cx: &mut Context<'_>) -> PollIo<R> {
         self.registration.wait_for(direction, cx)?;
         Poll::Pending
     }
 
-    /// Makes the system call `name`, as soon as it need not wait. Cancel safe: the call that does
-    /// something is the last one.
-    async fn call<R, F>(
-        &self,
-        direction: Direction,
-        name: &'static str,
-        mut call: F,
-    ) -> io::Result<R>
-    where
-        F: FnMut(&T) -> io::Result<R>,
-    {
-        poll_fn(|cx| self.poll_io(direction, cx, |io| sys::attempt(name, || call(io)))).await
+    /// What `f` gives when it need not wait. Cancel safe: an attempt that does something is the last.
+    async fn io<R>(&self, way: Direction, mut f: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        poll_fn(|cx| self.poll_io(way, cx, &mut f)).await
     }
 }
 
@@ -123,7 +110,7 @@ impl TcpListener {
 
     /// The address it listens at. Fails as getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.get_ref().local_addr()
+        self.io.io.local_addr()
     }
 
     /// Waits for the next connection. Cancel safe: what nobody took is there for the next call.
@@ -137,31 +124,26 @@ impl TcpListener {
     pub fn incoming(&self) -> impl Stream<Item = io::Result<TcpStream>> + Unpin {
         stream::poll_fn(|cx| self.poll_accept(cx).map_ok(|(stream, _)| stream).map(Some))
     }
-}
 
-impl TcpListener {
-    /// Takes the next connection, when there is one.
     fn poll_accept(&self, cx: &mut Context<'_>) -> PollIo<(TcpStream, SocketAddr)> {
         loop {
             match ready!(self.io.poll_io(Direction::Read, cx, sys::accept)) {
                 // The peer went away before its turn came. That is nobody else's error.
-                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) if error.kind() == ConnectionAborted => {}
                 Err(error) => return Poll::Ready(Err(error)),
-                Ok((stream, peer)) => return Poll::Ready(Ok((TcpStream::over(stream)?, peer))),
+                Ok((socket, peer)) => return Poll::Ready(Ok((TcpStream::over(socket)?, peer))),
             }
         }
     }
 }
 
-/// A TCP connection.
-///
-/// It is read and written through [`futures::io`], through a shared reference too: one future may
-/// read while another one writes. It stays on its thread.
+/// A TCP connection, to be read and written through [`futures::io`]; through a shared reference too,
+/// so that one future may read while another one writes. It stays on its thread.
 #[derive(Debug)]
 pub struct TcpStream {
     io: Async<net::TcpStream>,
-    /// Whether the last read, and the last write, did less than it might have: there was no more to
-    /// read then, or no more room to write, and the next one would have to wait.
+    /// Whether the last read, and the last write, did less than asked: there was no more to read
+    /// then, or no more room, and the next one would have to wait.
     short: [Cell<bool>; 2],
 }
 
@@ -171,7 +153,7 @@ impl TcpStream {
     pub async fn connect(address: impl Into<SocketAddr>) -> io::Result<Self> {
         let stream = TcpStream::over(sys::begin_connect(address.into())?)?;
         stream.set_nodelay(true)?;
-        poll_fn(|cx| stream.io.poll_io(Direction::Write, cx, connected)).await?;
+        stream.io.io(Direction::Write, connected).await?;
         Ok(stream)
     }
 
@@ -188,24 +170,23 @@ impl TcpStream {
 
     /// The address of the other side. Fails as getpeername(2).
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.get_ref().peer_addr()
+        self.io.io.peer_addr()
     }
 
     /// The address of this side. Fails as getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.get_ref().local_addr()
+        self.io.io.local_addr()
     }
 
-    /// Whether small writes go out at once, as they do at first, or wait until the peer has said
-    /// that it got those before them. Fails as setsockopt(2).
+    /// Whether small writes go out at once, or wait until the peer has acknowledged those before.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        sys::attempt("setsockopt", || self.io.get_ref().set_nodelay(nodelay))
+        sys::attempt("setsockopt", || self.io.io.set_nodelay(nodelay))
     }
 
     /// Ends reading, writing or both. Fails as shutdown(2), but not when the connection has gone.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        match sys::attempt("shutdown", || self.io.get_ref().shutdown(how)) {
-            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
+        match sys::attempt("shutdown", || self.io.io.shutdown(how)) {
+            Err(error) if error.kind() == NotConnected => Ok(()),
             result => result,
         }
     }
@@ -218,23 +199,20 @@ pub fn connected(socket: &net::TcpStream) -> io::Result<()> {
 }
 
 impl TcpStream {
-    /// Reads or writes `length` bytes at most, by `attempt`.
-    fn poll_transfer<F>(
+    /// Reads or writes up to `length` bytes.
+    fn poll_transfer(
         &self,
-        way: Direction,
+        direction: Direction,
         cx: &mut Context<'_>,
         length: usize,
-        attempt: F,
-    ) -> PollIo<usize>
-    where
-        F: FnMut(&net::TcpStream) -> io::Result<usize>,
-    {
-        let short = &self.short[way as usize];
+        transfer: impl FnMut(&net::TcpStream) -> io::Result<usize>,
+    ) -> PollIo<usize> {
+        let short = &self.short[direction as usize];
         if short.take() {
             // A guess. Where it is wrong, the reactor says at once that the socket is ready.
-            return self.io.wait_for(way, cx);
+            return self.io.wait_for(direction, cx);
         }
-        let count = ready!(self.io.poll_io(way, cx, attempt))?;
+        let count = ready!(self.io.poll_io(direction, cx, transfer))?;
         short.set(0 < count && count < length);
         Poll::Ready(Ok(count))
     }
@@ -242,19 +220,13 @@ impl TcpStream {
 
 impl AsyncRead for &TcpStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> PollIo<usize> {
-        self.poll_transfer(Direction::Read, cx, buffer.len(), |mut socket| {
-            let portion = sys::portion(buffer.len());
-            sys::attempt("recv", || socket.read(&mut buffer[..portion]))
-        })
+        self.poll_transfer(Direction::Read, cx, buffer.len(), |socket| sys::recv(socket, buffer))
     }
 }
 
 impl AsyncWrite for &TcpStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> PollIo<usize> {
-        self.poll_transfer(Direction::Write, cx, bytes.len(), |mut socket| {
-            // std sends in a way that makes a peer that has gone an error, and not a signal.
-            sys::attempt("send", || socket.write(&bytes[..sys::portion(bytes.len())]))
-        })
+        self.poll_transfer(Direction::Write, cx, bytes.len(), |socket| sys::send(socket, bytes))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> PollIo<()> {
@@ -303,34 +275,33 @@ impl UdpSocket {
 
     /// The address it is bound to. Fails as getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.get_ref().local_addr()
+        self.io.io.local_addr()
     }
 
-    /// From now on, sends to `peer` and hears from nobody else. It sends nothing and waits for
-    /// nothing. Fails as connect(2).
+    /// From now on, sends to `peer` and hears from nobody else. Fails as connect(2), and never waits.
     pub fn connect(&self, peer: impl Into<SocketAddr>) -> io::Result<()> {
-        sys::attempt("connect", || self.io.get_ref().connect(peer.into()))
+        sys::attempt("connect", || self.io.io.connect(peer.into()))
     }
 
     /// Sends a datagram to `to`. Fails as sendto(2).
     pub async fn send_to(&self, bytes: &[u8], to: impl Into<SocketAddr>) -> io::Result<usize> {
         let to = to.into();
-        self.io.call(Direction::Write, "sendto", |socket| socket.send_to(bytes, to)).await
+        self.io.io(Direction::Write, |io| sys::attempt("sendto", || io.send_to(bytes, to))).await
     }
 
     /// Waits for a datagram, from whomever; what does not fit is lost. Fails as recvfrom(2).
     pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io.call(Direction::Read, "recvfrom", |socket| socket.recv_from(buffer)).await
+        self.io.io(Direction::Read, |io| sys::attempt("recvfrom", || io.recv_from(buffer))).await
     }
 
     /// Sends a datagram to the peer of [`connect`](Self::connect). Fails as send(2).
     pub async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.io.call(Direction::Write, "send", |socket| socket.send(bytes)).await
+        self.io.io(Direction::Write, |io| sys::attempt("send", || io.send(bytes))).await
     }
 
     /// Waits for a datagram of the peer; what does not fit is lost. Fails as recv(2).
     pub async fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.io.call(Direction::Read, "recv", |socket| socket.recv(buffer)).await
+        self.io.io(Direction::Read, |io| sys::attempt("recv", || io.recv(buffer))).await
     }
 }
 
