@@ -23,12 +23,10 @@ use crate::ledger;
 use crate::ledger::Event;
 
 // ANCHOR: counting
-/// A waker that counts its wakes, and the counter, which owns one share of itself.
+/// A waker that counts its wakes, and the counter, which it shares with the caller.
 ///
 /// ```
-/// use under_await::ch03_waker::counting;
-///
-/// let (waker, counter) = counting();
+/// let (waker, counter) = under_await::ch03_waker::counting();
 /// waker.wake_by_ref();
 /// waker.wake();
 /// assert_eq!(counter.wakes(), 2);
@@ -36,16 +34,18 @@ use crate::ledger::Event;
 pub fn counting() -> (Waker, Arc<Counter>) {
     let counter = Arc::new(Counter { wakes: AtomicUsize::new(0) });
     let data = Arc::into_raw(counter.clone()).cast();
-    // SAFETY: the table's functions expect an `Arc<Counter>` turned raw, and `data` is one whose
-    // share belongs to this waker. `Counter` is `Send` and `Sync`, so any thread may use it.
+    // SAFETY: the pointer and the table fit, as `VTABLE` wants: the clone's share is this waker's.
+    // `Counter` is `Send` and `Sync`, so the four functions may run on any thread.
     let waker = unsafe { Waker::from_raw(RawWaker::new(data, &VTABLE)) };
     (waker, counter)
 }
+// ANCHOR_END: counting
 
 /// How often its wakers were woken.
 #[derive(Debug)]
 pub struct Counter {
-    /// Only the wakers add to it.
+    /// Only the wakers add to it. Nobody reads other memory on the strength of this number, so
+    /// `Relaxed` is enough everywhere.
     wakes: AtomicUsize,
 }
 
@@ -55,87 +55,85 @@ impl Counter {
         self.wakes.load(Ordering::Relaxed)
     }
 }
-// ANCHOR_END: counting
 
 // ANCHOR: VTABLE
-/// One table for all counting wakers: `will_wake` compares the *addresses* of tables. It is a
-/// `static` because a table written `&RawWakerVTable::new(…)` at each use may be there twice.
+/// One table for all counting wakers, in one place: `will_wake` compares the *addresses* of
+/// tables, and `&RawWakerVTable::new(…)` written at every use may give several.
+///
+/// # Safety
+/// Each of the four wants the pointer of a living waker of this table: an `Arc<Counter>` turned
+/// raw, of which one share is that waker's. `clone` and `wake_by_ref` borrow the share; `wake` and
+/// `drop` take it, and the waker is gone.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop);
 // ANCHOR_END: VTABLE
 
-// ANCHOR: the_four
-/// One more owner, the same two words.
-///
-/// # Safety
-/// As for all four: `data` is an `Arc<Counter>` turned raw, and the waker's share of it is alive.
+// ANCHOR: clone
+/// One more owner, the same two words. Safety: see [`VTABLE`].
 unsafe fn clone(data: *const ()) -> RawWaker {
     ledger::record("waker", Event::Clone);
-    // ANCHOR: todo_3_1 count one more owner, and give back the same pointer with the same table
-    // SAFETY: the caller vouches for `data`. The new share belongs to the waker made here.
+    // ANCHOR: todo_3_1 count one more owner, and give back the same pointer and table
+    // SAFETY: `data` is an `Arc<Counter>` turned raw, and the caller's share keeps it alive. The
+    // new share goes to the waker that is made of the next line.
     unsafe { Arc::increment_strong_count(data.cast::<Counter>()) };
     RawWaker::new(data, &VTABLE)
     // ANCHOR_END: todo_3_1
 }
+// ANCHOR_END: clone
 
-/// Wakes, and uses this waker up.
-///
-/// # Safety
-/// As for [`clone`]. The share passes to this function, which gives it up.
-unsafe fn wake(data: *const ()) {
-    // ANCHOR: todo_3_2 wake, then give up this waker's share
-    // SAFETY: the caller vouches for `data`.
-    unsafe { wake_by_ref(data) };
-    // SAFETY: as above, and nobody uses this waker's share after us.
-    unsafe { drop(data) };
-    // ANCHOR_END: todo_3_2
-}
-
-/// Wakes, and leaves this waker as it was.
-///
-/// # Safety
-/// As for [`clone`].
+// ANCHOR: wake_by_ref
+/// Wakes, and leaves the waker as it was. Safety: see [`VTABLE`].
 unsafe fn wake_by_ref(data: *const ()) {
     ledger::record("waker", Event::Wake);
-    // ANCHOR: todo_3_3 add one to the counter behind the pointer
-    // SAFETY: the caller vouches for `data`, and a shared reference is all we need.
+    // ANCHOR: todo_3_2 add one to the counter behind the pointer, and keep its owners
+    // SAFETY: `data` points to a `Counter` that the caller's share keeps alive during this call,
+    // and that is only ever borrowed shared.
     let counter = unsafe { &*data.cast::<Counter>() };
     counter.wakes.fetch_add(1, Ordering::Relaxed);
+    // ANCHOR_END: todo_3_2
+}
+// ANCHOR_END: wake_by_ref
+
+// ANCHOR: drop_and_wake
+/// One owner less; the last one frees the counter. Safety: see [`VTABLE`].
+unsafe fn drop(data: *const ()) {
+    ledger::record("waker", Event::Drop);
+    // ANCHOR: todo_3_3 give up this waker's share
+    // SAFETY: `data` is an `Arc<Counter>` turned raw, and the share given up is the caller's own.
+    unsafe { Arc::decrement_strong_count(data.cast::<Counter>()) };
     // ANCHOR_END: todo_3_3
 }
 
-/// One owner less; the last one frees the counter.
-///
-/// # Safety
-/// As for [`clone`]. The share passes to this function, which gives it up.
-unsafe fn drop(data: *const ()) {
-    ledger::record("waker", Event::Drop);
-    // ANCHOR: todo_3_4 give up this waker's share
-    // SAFETY: the caller vouches for `data`, and nobody uses this waker's share after us.
-    unsafe { Arc::decrement_strong_count(data.cast::<Counter>()) };
+/// Wakes, and uses the waker up. Safety: see [`VTABLE`].
+unsafe fn wake(data: *const ()) {
+    // ANCHOR: todo_3_4 wake, then give up this waker's share
+    // SAFETY: the caller's share is alive: it is given up by the next line and not before.
+    unsafe { wake_by_ref(data) };
+    // SAFETY: the share was passed to us, and nothing uses it after this line.
+    unsafe { drop(data) };
     // ANCHOR_END: todo_3_4
 }
-// ANCHOR_END: the_four
+// ANCHOR_END: drop_and_wake
 
 // ANCHOR: waker_fn
 /// A waker that calls `f` at every wake, on the waking thread.
 ///
 /// ```
-/// use under_await::ch03_waker::waker_fn;
-///
-/// let waker = waker_fn(|| println!("woken"));
+/// let waker = under_await::ch03_waker::waker_fn(|| println!("woken"));
 /// waker.wake();
 /// ```
 pub fn waker_fn<F: Fn() + Send + Sync + 'static>(f: F) -> Waker {
     Waker::from(Arc::new(WakeFn { f }))
 }
+// ANCHOR_END: waker_fn
 
+// ANCHOR: WakeFn
 /// What [`waker_fn`] puts behind the pointer; std's [`Wake`] writes the table for it.
 struct WakeFn<F> {
     /// Called at every wake.
     f: F,
 }
 
-impl<F: Fn() + Send + Sync + 'static> Wake for WakeFn<F> {
+impl<F: Fn()> Wake for WakeFn<F> {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -144,4 +142,4 @@ impl<F: Fn() + Send + Sync + 'static> Wake for WakeFn<F> {
         (self.f)();
     }
 }
-// ANCHOR_END: waker_fn
+// ANCHOR_END: WakeFn

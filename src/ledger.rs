@@ -25,8 +25,9 @@ thread_local! {
 
 /// Writes a line into this thread's open ledger; without one, does nothing.
 pub fn record(who: &'static str, event: Event) {
-    OPEN.with_borrow(|open| {
-        if let Some(ledger) = open {
+    // An error means that the thread is ending: its last wakers may go after its ledger.
+    let _ = OPEN.try_with(|open| {
+        if let Some(ledger) = &*open.borrow() {
             ledger.record(who, event);
         }
     });

@@ -20,9 +20,9 @@
 #![allow(unused, unreachable_pub, unfulfilled_lint_expectations, clippy::all)]
 #![deny(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::marker::PhantomData;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -42,9 +42,26 @@ use under_await::ledger::Event;
 /// ```
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
-    let parker = Parker::take();
+    let output = PARKER.try_with(|cached| {
+        let parker = cached.try_borrow_mut().ok()?;
+        Some(run(future.as_mut(), &parker))
+    });
+    match output {
+        Ok(Some(output)) => output,
+        // It is in use further up the stack, or the thread is ending and it has gone.
+        _ => run(future, &Parker::new()),
+    }
+}
+
+thread_local! {
+    /// This thread's parker, borrowed while a `block_on` uses it: making one allocates.
+    static PARKER: RefCell<Parker> = RefCell::new(Parker::new());
+}
+
+/// Polls `future` until it is ready, and sleeps between the polls.
+fn run<F: Future>(mut future: Pin<&mut F>, parker: &Parker) -> F::Output {
     let mut cx = Context::from_waker(parker.waker());
-    todo!("4.1: poll; on `Pending` park, on `Ready` put the parker back and return")
+    todo!("4.1: poll; on `Pending` park and go round, on `Ready` return")
 }
 
 /// Puts its thread to sleep until its waker is woken.
@@ -90,6 +107,7 @@ struct Signal {
 }
 
 impl Signal {
+    /// Returns when the flag is set, and clears it. For the signal's own thread only.
     fn sleep(&self) {
         // No other code between the look and the park: it might park as well, and swallow the
         // `unpark` of a wake that comes in between.
@@ -106,24 +124,6 @@ impl Wake for Signal {
         // Pairs with the `Acquire` in `sleep`: what was done before the wake is seen by the poll
         // after it. If the flag was set already, whoever set it ends the sleep.
         todo!("4.3: set the flag; if it was not set before, end the sleep")
-    }
-}
-
-thread_local! {
-    /// This thread's parker, while no `block_on` uses it. Making one allocates; this one is kept.
-    static CACHED: Cell<Option<Parker>> = const { Cell::new(None) };
-}
-
-impl Parker {
-    /// The cached parker, or a new one: the first time, when nested, and while the thread ends.
-    fn take() -> Self {
-        CACHED.try_with(Cell::take).ok().flatten().unwrap_or_else(Parker::new)
-    }
-
-    /// Keeps the parker for this thread's next `block_on`.
-    fn put_back(self) {
-        // An error means that the thread is ending; then there is no next one.
-        let _ = CACHED.try_with(|cached| cached.set(Some(self)));
     }
 }
 

@@ -66,12 +66,15 @@ pub(crate) fn holes(source: &str) -> Vec<Hole> {
     source.lines().filter_map(hole).collect()
 }
 
-/// The numbers of the holes that a reader's file still has: what stands in its `todo!`s.
+/// The holes that a reader's file still has: what stands in its `todo!`s, unless commented out.
 pub(crate) fn open_holes(file: &str) -> Vec<Hole> {
-    // rustfmt may have broken the line after the parenthesis.
-    let holes = file.split("todo!(").skip(1).filter_map(|rest| {
-        let (number, text) = rest.trim_start().strip_prefix('"')?.split_once(": ")?;
-        let text = text.split('"').next()?;
+    let holes = file.match_indices("todo!(").filter_map(|(at, todo)| {
+        if file[..at].lines().next_back().is_some_and(|line| line.contains("//")) {
+            return None;
+        }
+        // rustfmt may have broken the line after the parenthesis.
+        let text = file[at + todo.len()..].trim_start().strip_prefix('"')?;
+        let (number, text) = text.split('"').next()?.split_once(": ")?;
         let is_number = number.chars().all(|c| c.is_ascii_digit() || c == '.');
         is_number.then(|| Hole { number: number.to_owned(), text: text.to_owned() })
     });

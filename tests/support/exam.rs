@@ -1,5 +1,6 @@
 //! Runs checks, each in a process of its own, and says what the first wrong answer means.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::env;
 use std::io::{Read, Write};
@@ -56,6 +57,9 @@ const MARK: &str = "\u{1e}";
 pub fn exam(test: &str, checks: &[Check]) {
     let keys = checks.iter().map(|check| (check.name.to_owned(), *check)).collect::<Vec<_>>();
     examinee(&keys);
+    if env::var_os(BARE).is_some() {
+        end_with_the_parent();
+    }
     for (passed, key) in keys.iter().enumerate() {
         let (verdict, printed) = examine(test, &key.0);
         if verdict != Verdict::Pass {
@@ -102,7 +106,8 @@ fn examine(test: &str, key: &str) -> (Verdict, String) {
     let mut child = Command::new(env::current_exe().expect("a running test has a path"))
         .args(["--exact", test, "--nocapture"])
         .env(WHICH, key)
-        .stdin(Stdio::null())
+        // Held open until the process has ended: see `end_with_the_parent`.
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -152,12 +157,23 @@ fn examinee(keys: &[(String, Check)]) {
     let Ok(which) = env::var(WHICH) else { return };
     let check = keys.iter().find(|(key, _)| *key == which);
     let (_, check) = check.unwrap_or_else(|| panic!("there is no check `{which}`"));
+    end_with_the_parent();
     print!("{MARK}");
     panic::set_hook(Box::new(verdict_of_panic));
     let ledger = Ledger::open();
     thread::spawn(move || watchdog(&ledger));
     (check.run)();
     deliver("pass", "");
+}
+
+/// Ends this process when the one that started it has ended, however it did: our standard input
+/// is a pipe from there, and ends with it. Nobody is left to hear the verdict, and a check that
+/// spins would take the processor from the next one.
+fn end_with_the_parent() {
+    thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        process::exit(1);
+    });
 }
 
 /// Sees to it that the check comes to an end, and says why it did not by itself.
@@ -188,14 +204,19 @@ pub fn panics(f: impl FnOnce()) -> Option<String> {
     let result = panic::catch_unwind(panic::AssertUnwindSafe(f));
     EXPECTED.set(before);
     let payload = result.err()?;
+    Some(text_of(&*payload).unwrap_or_default())
+}
+
+/// The message of a panic.
+pub fn text_of(payload: &(dyn Any + 'static)) -> Option<String> {
     let text = payload.downcast_ref::<&str>().map(|text| text.to_string());
-    let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
-    Some(text)
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
 }
 
 /// The first panic decides: no unwinding through half-written code, whose destructors may panic.
 fn verdict_of_panic(panic: &PanicHookInfo<'_>) {
-    let text = panic.payload_as_str().unwrap_or("a panic without a message");
+    let text = text_of(panic.payload());
+    let text = text.as_deref().unwrap_or("a panic without a message");
     if let Some(hole) = todo(text) {
         deliver("todo", hole);
     }

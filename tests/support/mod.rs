@@ -8,6 +8,7 @@
 #![allow(dead_code, unused_imports, unused_macros, unreachable_pub)]
 
 pub mod allocations;
+pub mod ball;
 pub mod exam;
 pub mod futures;
 #[cfg(unix)]
@@ -17,6 +18,7 @@ pub mod story;
 pub mod watchdog;
 
 pub use allocations::allocations;
+pub use ball::ball_game;
 pub use exam::{Check, Verdict, exam, panics, verdicts};
 pub use futures::*;
 pub use under_await::ledger::{Event, Ledger};

@@ -257,6 +257,42 @@ pub mod model {
         }
     }
 
+    /// As [`std::sync::atomic::AtomicUsize`], as far as a count needs it; every operation is a
+    /// point.
+    #[derive(Debug, Default)]
+    pub struct AtomicUsize(atomic::AtomicUsize);
+
+    impl AtomicUsize {
+        /// As std's.
+        pub const fn new(value: usize) -> Self {
+            AtomicUsize(atomic::AtomicUsize::new(value))
+        }
+
+        /// As std's.
+        pub fn load(&self, order: Ordering) -> usize {
+            point("load");
+            self.0.load(order)
+        }
+
+        /// As std's.
+        pub fn store(&self, value: usize, order: Ordering) {
+            point("store");
+            self.0.store(value, order);
+        }
+
+        /// As std's.
+        pub fn fetch_add(&self, value: usize, order: Ordering) -> usize {
+            point("fetch_add");
+            self.0.fetch_add(value, order)
+        }
+
+        /// As std's.
+        pub fn fetch_sub(&self, value: usize, order: Ordering) -> usize {
+            point("fetch_sub");
+            self.0.fetch_sub(value, order)
+        }
+    }
+
     /// As [`std::thread`], as far as it parks.
     pub mod thread {
         use core::sync::atomic::{AtomicBool, Ordering};

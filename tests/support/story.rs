@@ -27,11 +27,12 @@ pub const TAGS: &[(&str, &str)] = &[
     ("out-of-step", "an `.await` is passed when its future is ready: not before, not later"),
     ("wrong-bytes", "every byte arrives, once and in its place"),
     ("not-asked", "how it is with a socket, a call on it says, and not a wake"),
-    ("wrong-result", "the output is the one that the futures gave"),
+    ("wrong-result", "the answer is the one that was promised"),
     ("moved", "a future stays in one place from its first poll to its last"),
     ("leak", "who owns a share of the waker's data gives it up: by `wake` or by `drop`"),
     ("freed-too-early", "what is behind a waker lives as long as its last waker"),
     ("not-the-same", "wakers with the same pointer and the same table know each other"),
+    ("wrong-wake", "one call of `wake` or `wake_by_ref` is one wake, and nothing else is"),
     ("allocates", "the fast path does not allocate"),
     ("panicked", "a panic is for mistakes of the caller, and there was none"),
     ("crashed", "what `unsafe` promises must be true"),
@@ -108,7 +109,7 @@ pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'stat
     let last = |event| entries.iter().rposition(|entry| entry.event == event);
     let polls = ledger.count(Event::Poll);
     let wakes = ledger.count(Event::Wake);
-    let spins = busy.is_some_and(|busy| busy > ledger.quiet() / 3 && busy > limit / 10);
+    let spins = busy.is_some_and(|busy| busy > ledger.quiet() / 20 && busy > limit / 50);
     let (tag, why) = if spins {
         ("never-returns", "Since then the code has kept the processor busy: a loop without an end.")
     } else if last(Event::Poll) > last(Event::Pending).max(last(Event::Ready))
@@ -119,6 +120,8 @@ pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'stat
         ("never-polled", "Nobody polled the future.")
     } else if polls > wakes + 100 {
         ("busy-poll", "It is polled over and over, and nobody woke it.")
+    } else if last(Event::Poll) > last(Event::Pending).max(last(Event::Ready)) {
+        ("never-returns", "The last poll has not come back with an answer.")
     } else if last(Event::Ready) > last(Event::Poll) {
         ("stuck", "The future was ready, and yet the code did not come to an end.")
     } else if last(Event::Wake) > last(Event::Poll) {

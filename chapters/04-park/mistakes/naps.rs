@@ -1,7 +1,7 @@
 // [busy-poll] every_poll_uses_up_a_wake
 //
-// Sleeps for a millisecond at a time, to be safe from lost wakes. It is, and it polls a thousand
-// times a second for nothing.
+// Sleeps for a tenth of a millisecond at a time, to be safe from lost wakes. It is, and it polls
+// thousands of times a second for nothing.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     loop {
         match future.as_mut().poll(&mut cx) {
             Poll::Ready(output) => return output,
-            Poll::Pending => thread::park_timeout(Duration::from_millis(1)),
+            Poll::Pending => thread::park_timeout(Duration::from_micros(100)),
         }
     }
 }

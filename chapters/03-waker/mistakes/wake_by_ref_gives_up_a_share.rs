@@ -1,0 +1,49 @@
+// [freed-too-early] wake_by_ref_keeps_its_owner
+//
+// Turns the pointer back into its `Arc` to reach the counter. At the end of the block that `Arc` is
+// dropped, with a share that belongs to the waker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{RawWaker, RawWakerVTable, Waker};
+
+static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop);
+
+unsafe fn clone(data: *const ()) -> RawWaker {
+    // SAFETY: the caller's share is alive, and the new one is the clone's.
+    unsafe { Arc::increment_strong_count(data.cast::<Counter>()) };
+    RawWaker::new(data, &TABLE)
+}
+
+unsafe fn wake(data: *const ()) {
+    // SAFETY: the caller's share is ours now.
+    let counter = unsafe { Arc::<Counter>::from_raw(data.cast()) };
+    counter.0.fetch_add(1, Ordering::Relaxed);
+}
+
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: not kept: `from_raw` takes the share, and the caller has only lent it.
+    let counter = unsafe { Arc::<Counter>::from_raw(data.cast()) };
+    counter.0.fetch_add(1, Ordering::Relaxed);
+}
+
+unsafe fn drop(data: *const ()) {
+    // SAFETY: the caller's share is ours now.
+    unsafe { Arc::decrement_strong_count(data.cast::<Counter>()) };
+}
+
+#[derive(Default)]
+pub struct Counter(AtomicUsize);
+
+impl Counter {
+    pub fn wakes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+pub fn counting() -> (Waker, Arc<Counter>) {
+    let counter = Arc::<Counter>::default();
+    let data = Arc::into_raw(counter.clone()).cast();
+    // SAFETY: the pointer and the table fit.
+    (unsafe { Waker::from_raw(RawWaker::new(data, &TABLE)) }, counter)
+}
