@@ -227,7 +227,7 @@ impl TcpStream {
         transfer: impl FnMut(&net::TcpStream) -> io::Result<usize>,
     ) -> PollIo<usize> {
         let short = &self.short[direction as usize];
-        if short.take() {
+        if 0 < length && short.take() {
             // A guess. Where it is wrong, the reactor says at once that the socket is ready.
             return self.io.wait_for(direction, cx);
         }

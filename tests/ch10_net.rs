@@ -244,6 +244,7 @@ fn after_the_data_comes_the_end() {
         other.shutdown(Shutdown::Write).unwrap();
         let mut buffer = [0; 64];
         assert_eq!(block_on(stream.read(&mut buffer)).unwrap(), 10);
+        assert_eq!(block_on(stream.read(&mut [])).unwrap(), 0, "no room is no reason to wait");
         for _ in 0..3 {
             assert_eq!(block_on(stream.read(&mut buffer)).unwrap(), 0);
         }

@@ -1,6 +1,6 @@
 // [wrong-result] the_first_that_answers
 //
-// `?` in the loop: the error of the first address is the error of all of them.
+// The first address that says anything has the say: its error is the error of all of them.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;
@@ -15,7 +15,7 @@ pub mod extend {
     pub async fn connect_any(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {
         for address in addresses {
             if let Ok(result) = timeout(limit, TcpStream::connect(*address)).await {
-                return Ok(result?);
+                return result;
             }
         }
         Err(io::ErrorKind::TimedOut.into())
