@@ -9,7 +9,7 @@
 //!
 //! **Invariants.**
 //! 1. *Never blocked:* every socket is non-blocking from its first moment on.
-//! 2. *Try again:* a wake may be false; only the call itself says how things are.
+//! 2. *Try again:* a wake may be false; only a call on the socket says how things are.
 //! 3. *Partial is normal:* a read or a write does as much as it can, and says how much.
 //! 4. *Connected is asked:* a socket that got writable may have failed; `SO_ERROR` knows.
 //! 5. *One fails alone:* an error of a peer is an error of that connection, and of no other.
@@ -17,106 +17,312 @@
 //! **Still wrong.** One future, one client: while the server talks to the first, the second waits.
 //! The next layer, the tasks, runs many futures on this thread.
 
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
-use std::io::{Read, Write};
-use std::net;
-use std::net::{Shutdown, SocketAddr};
+use std::io::ErrorKind::{ConnectionAborted, Interrupted, NotConnected, WouldBlock};
+use std::net::{self, Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures::io::{AsyncRead, AsyncWrite};
+use futures::stream::{self, Stream};
 
 use crate::ch08_poll::{Direction, Registration};
 use crate::sys;
 
-// ANCHOR: Async
-/// A socket or a pipe whose calls, where they would wait, are pending instead.
+/// What a poll of something that may fail answers.
+type PollIo<T> = Poll<io::Result<T>>;
+
+/// A socket or a pipe whose calls, where they would wait, are pending instead. At most one future
+/// may wait in each direction: a second one takes the place of the first.
 #[derive(Debug)]
 pub struct Async<T> {
     /// Its row in the reactor. It stands first, so it goes before the descriptor is closed.
     registration: Registration,
-    /// The thing itself, non-blocking.
+    /// The thing itself. It is non-blocking, and must stay so.
     io: T,
 }
 
+// ANCHOR: poll_io
 impl<T: AsFd> Async<T> {
-    /// Makes `io` non-blocking and gives it a row.
-    ///
-    /// # Errors
-    /// When it cannot be made non-blocking, or the reactor cannot watch it.
-    pub fn new(io: T) -> io::Result<Self> {
-        sys::set_nonblocking(&io)?;
-        Self::from_nonblocking(io)
-    }
-
-    /// The same for what is non-blocking already.
-    fn from_nonblocking(io: T) -> io::Result<Self> {
-        Ok(Async { registration: Registration::new(&io)?, io })
-    }
-
-    /// What is inside.
-    pub fn get_ref(&self) -> &T {
-        &self.io
-    }
-
-    /// Tries `attempt` now; when it would wait, leaves the waker to be woken when it is ready in
-    /// `direction`.
+    /// Tries `attempt` now. If it would wait, leaves the waker, to be woken when it is worth while
+    /// to try again.
     pub fn poll_io<R>(
         &self,
         direction: Direction,
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(&T) -> io::Result<R>,
-    ) -> Poll<io::Result<R>> {
+    ) -> PollIo<R> {
+        // ANCHOR: todo_10_1 try; if it would wait, leave the waker; after a signal, try again
         loop {
             match attempt(&self.io) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.registration.wait_for(direction, cx)?;
-                    return Poll::Pending;
-                }
+                Err(error) if error.kind() == WouldBlock => return self.wait_for(direction, cx),
                 // A signal came before anything was done.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == Interrupted => {}
                 result => return Poll::Ready(result),
+            }
+        }
+        // ANCHOR_END: todo_10_1
+    }
+}
+// ANCHOR_END: poll_io
+
+impl<T: AsFd> Async<T> {
+    /// Makes `io` non-blocking, and gives it a row in this thread's reactor. Fails when the reactor
+    /// cannot watch such a thing, or not one more.
+    pub fn new(io: T) -> io::Result<Self> {
+        sys::set_nonblocking(&io)?;
+        Self::nonblocking(io)
+    }
+
+    /// The same for what is non-blocking already.
+    fn nonblocking(io: T) -> io::Result<Self> {
+        Ok(Async { registration: Registration::new(&io)?, io })
+    }
+
+    /// Leaves the waker, and is pending.
+    pub fn wait_for<R>(&self, direction: Direction, cx: &mut Context<'_>) -> PollIo<R> {
+        self.registration.wait_for(direction, cx)?;
+        Poll::Pending
+    }
+
+    /// What `f` gives when it need not wait. Cancel safe: an attempt that does something is the last.
+    async fn io<R>(&self, way: Direction, mut f: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        poll_fn(|cx| self.poll_io(way, cx, &mut f)).await
+    }
+}
+
+/// A TCP socket that waits for connections.
+#[derive(Debug)]
+pub struct TcpListener {
+    io: Async<net::TcpListener>,
+}
+
+impl TcpListener {
+    /// Listens at `address`; with port 0, at a port that the system chooses. Its connections
+    /// inherit `TCP_NODELAY`. Fails as bind(2) and listen(2), and as [`Async::new`].
+    pub fn bind(address: impl Into<SocketAddr>) -> io::Result<Self> {
+        let listener = sys::attempt("bind", || net::TcpListener::bind(address.into()))?;
+        sys::set_option(&listener, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+        Self::from_std(listener)
+    }
+
+    /// Takes over a listener of std's. Fails as [`Async::new`].
+    pub fn from_std(listener: net::TcpListener) -> io::Result<Self> {
+        Ok(TcpListener { io: Async::new(listener)? })
+    }
+
+    /// The address it listens at. Fails as getsockname(2).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.io.local_addr()
+    }
+
+    /// Waits for the next connection. Cancel safe: what nobody took is there for the next call.
+    /// Fails as accept(2); with too many open files the connection stays where it is, and the next
+    /// call fails at once as well: close something, or sleep a little.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    /// One connection after the other, without end. After an error, see [`accept`](Self::accept).
+    pub fn incoming(&self) -> impl Stream<Item = io::Result<TcpStream>> + Unpin {
+        stream::poll_fn(|cx| self.poll_accept(cx).map_ok(|(stream, _)| stream).map(Some))
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> PollIo<(TcpStream, SocketAddr)> {
+        loop {
+            match ready!(self.io.poll_io(Direction::Read, cx, sys::accept)) {
+                // The peer went away before its turn came. That is nobody else's error.
+                Err(error) if error.kind() == ConnectionAborted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok((socket, peer)) => return Poll::Ready(Ok((TcpStream::over(socket)?, peer))),
             }
         }
     }
 }
-// ANCHOR_END: Async
 
-// ANCHOR: TcpStream
-/// A TCP connection.
-///
-/// It is read and written through [`futures::io`], also through a shared reference, so that one
-/// future may read while another writes. It belongs to the reactor of its thread and stays there.
+/// A TCP connection, to be read and written through [`futures::io`]; through a shared reference too,
+/// so that one future may read while another one writes. It stays on its thread.
 #[derive(Debug)]
 pub struct TcpStream {
     io: Async<net::TcpStream>,
+    /// Whether the last read, and the last write, did less than asked: there was no more to read
+    /// then, or no more room, and the next one would have to wait.
+    short: [Cell<bool>; 2],
 }
 
-impl AsyncRead for &TcpStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.io.poll_io(Direction::Read, cx, |mut stream| {
-            let portion = sys::portion(buffer.len());
-            sys::attempt("recv", || stream.read(&mut buffer[..portion]))
-        })
+impl TcpStream {
+    /// Connects to `address`, and sets `TCP_NODELAY`. Dropped before it is ready, it gives up. Fails
+    /// as connect(2). For a silent peer that may take minutes: put a timeout around it.
+    pub async fn connect(address: impl Into<SocketAddr>) -> io::Result<Self> {
+        let stream = TcpStream::over(sys::begin_connect(address.into())?)?;
+        stream.set_nodelay(true)?;
+        stream.io.io(Direction::Write, connected).await?;
+        Ok(stream)
+    }
+
+    /// Takes over a connection of std's. Fails as [`Async::new`].
+    pub fn from_std(stream: net::TcpStream) -> io::Result<Self> {
+        sys::set_nonblocking(&stream)?;
+        Self::over(stream)
+    }
+
+    /// The connection over a socket that is non-blocking already.
+    fn over(socket: net::TcpStream) -> io::Result<Self> {
+        Ok(TcpStream { io: Async::nonblocking(socket)?, short: Default::default() })
+    }
+
+    /// The address of the other side. Fails as getpeername(2).
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.io.io.peer_addr()
+    }
+
+    /// The address of this side. Fails as getsockname(2).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.io.local_addr()
+    }
+
+    /// Whether small writes go out at once, or wait until the peer has acknowledged those before.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        sys::attempt("setsockopt", || self.io.io.set_nodelay(nodelay))
+    }
+
+    /// Ends reading, writing or both. Fails as shutdown(2), but not when the connection has gone.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        match sys::attempt("shutdown", || self.io.io.shutdown(how)) {
+            Err(error) if error.kind() == NotConnected => Ok(()),
+            result => result,
+        }
     }
 }
+
+// ANCHOR: connected
+/// Whether a connection that was begun stands: an error if it failed, `WouldBlock` while it may
+/// still do either.
+pub fn connected(socket: &net::TcpStream) -> io::Result<()> {
+    // ANCHOR: todo_10_2 ask for the error; without one ask for the peer: it may be too early
+    if let Some(error) = sys::attempt("getsockopt", || socket.take_error())? {
+        return Err(error);
+    }
+    match sys::attempt("getpeername", || socket.peer_addr()) {
+        Err(error) if error.kind() == NotConnected => Err(WouldBlock.into()),
+        result => result.map(drop),
+    }
+    // ANCHOR_END: todo_10_2
+}
+// ANCHOR_END: connected
+
+// ANCHOR: poll_transfer
+impl TcpStream {
+    /// Reads or writes up to `length` bytes.
+    fn poll_transfer(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+        length: usize,
+        transfer: impl FnMut(&net::TcpStream) -> io::Result<usize>,
+    ) -> PollIo<usize> {
+        let short = &self.short[direction as usize];
+        if 0 < length && short.take() {
+            // A guess. Where it is wrong, the reactor says at once that the socket is ready.
+            return self.io.wait_for(direction, cx);
+        }
+        let count = ready!(self.io.poll_io(direction, cx, transfer))?;
+        short.set(0 < count && count < length);
+        Poll::Ready(Ok(count))
+    }
+}
+// ANCHOR_END: poll_transfer
+
+// ANCHOR: AsyncRead_for_TcpStream
+impl AsyncRead for &TcpStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> PollIo<usize> {
+        self.poll_transfer(Direction::Read, cx, buffer.len(), |socket| sys::recv(socket, buffer))
+    }
+}
+// ANCHOR_END: AsyncRead_for_TcpStream
 
 impl AsyncWrite for &TcpStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        self.io.poll_io(Direction::Write, cx, |mut stream| {
-            // std sends with `MSG_NOSIGNAL`, so a peer that has gone is an error and not a signal.
-            sys::attempt("send", || stream.write(&buffer[..sys::portion(buffer.len())]))
-        })
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> PollIo<usize> {
+        self.poll_transfer(Direction::Write, cx, bytes.len(), |socket| sys::send(socket, bytes))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // What was written is the kernel's already.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> PollIo<()> {
+        // What was written is the system's already.
         Poll::Ready(Ok(()))
     }
 
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> PollIo<()> {
         Poll::Ready(self.shutdown(Shutdown::Write))
     }
 }
-// ANCHOR_END: TcpStream
+
+impl AsyncRead for TcpStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> PollIo<usize> {
+        Pin::new(&mut &*self).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for TcpStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> PollIo<usize> {
+        Pin::new(&mut &*self).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> PollIo<()> {
+        Pin::new(&mut &*self).poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> PollIo<()> {
+        Pin::new(&mut &*self).poll_close(cx)
+    }
+}
+
+/// A UDP socket. What arrives does so whole, and all or nothing of it.
+#[derive(Debug)]
+pub struct UdpSocket {
+    io: Async<net::UdpSocket>,
+}
+
+impl UdpSocket {
+    /// A socket at `address`; with port 0, at a port that the system chooses. Fails as bind(2), and
+    /// as [`Async::new`].
+    pub fn bind(address: impl Into<SocketAddr>) -> io::Result<Self> {
+        let socket = sys::attempt("bind", || net::UdpSocket::bind(address.into()))?;
+        Ok(UdpSocket { io: Async::new(socket)? })
+    }
+
+    /// The address it is bound to. Fails as getsockname(2).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.io.local_addr()
+    }
+
+    /// From now on, sends to `peer` and hears from nobody else. Fails as connect(2), and never waits.
+    pub fn connect(&self, peer: impl Into<SocketAddr>) -> io::Result<()> {
+        sys::attempt("connect", || self.io.io.connect(peer.into()))
+    }
+
+    /// Sends a datagram to `to`. Fails as sendto(2).
+    pub async fn send_to(&self, bytes: &[u8], to: impl Into<SocketAddr>) -> io::Result<usize> {
+        let to = to.into();
+        self.io.io(Direction::Write, |io| sys::attempt("sendto", || io.send_to(bytes, to))).await
+    }
+
+    /// Waits for a datagram, from whomever; what does not fit is lost. Fails as recvfrom(2).
+    pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.io.io(Direction::Read, |io| sys::attempt("recvfrom", || io.recv_from(buffer))).await
+    }
+
+    /// Sends a datagram to the peer of [`connect`](Self::connect). Fails as send(2).
+    pub async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.io.io(Direction::Write, |io| sys::attempt("send", || io.send(bytes))).await
+    }
+
+    /// Waits for a datagram of the peer; what does not fit is lost. Fails as recv(2).
+    pub async fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.io.io(Direction::Read, |io| sys::attempt("recv", || io.recv(buffer))).await
+    }
+}

@@ -15,6 +15,7 @@
 //! | [`ch07_select`] | readiness as a set of bits |
 //! | [`ch08_poll`] | to wait is to write into a row that the kernel will read |
 //! | [`ch09_timer`] | time is one more thing to wait for |
+//! | [`ch10_net`] | try first, wait when it would block |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -34,6 +35,8 @@ pub mod ch07_select;
 pub mod ch08_poll;
 #[cfg(unix)]
 pub mod ch09_timer;
+#[cfg(unix)]
+pub mod ch10_net;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};
@@ -53,6 +56,12 @@ pub mod time {
     pub use crate::ch09_timer::{Elapsed, Interval, Sleep, Timeout};
     #[doc(inline)]
     pub use crate::ch09_timer::{interval, sleep, sleep_until, timeout};
+}
+
+/// TCP and UDP.
+#[cfg(unix)]
+pub mod net {
+    pub use crate::ch10_net::{TcpListener, TcpStream, UdpSocket};
 }
 
 // The Rust blocks of the chapters are doc tests.
@@ -80,4 +89,7 @@ mod chapters {
     #[cfg(unix)]
     #[doc = include_str!("../chapters/09-timer/README.md")]
     mod ch09 {}
+    #[cfg(unix)]
+    #[doc = include_str!("../chapters/10-net/README.md")]
+    mod ch10 {}
 }

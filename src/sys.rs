@@ -10,7 +10,11 @@ use std::io;
 #[cfg(unix)]
 use std::io::{PipeReader, PipeWriter, Read, Write};
 #[cfg(unix)]
-use std::os::fd::{AsFd, AsRawFd};
+use std::mem::offset_of;
+#[cfg(unix)]
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
+#[cfg(unix)]
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use crate::ledger;
@@ -127,6 +131,224 @@ pub fn millis(timeout: Option<Duration>) -> libc::c_int {
     millis.map_or(-1, |millis| millis.try_into().unwrap_or(libc::c_int::MAX))
 }
 // ANCHOR_END: millis
+
+// ANCHOR: tcp_socket
+/// A TCP socket for addresses of the kind of `address`: non-blocking and closed on exec, both from
+/// its first moment on where the system can do that.
+///
+/// # Errors
+/// What socket(2) says.
+#[cfg(unix)]
+pub fn tcp_socket(address: &SocketAddr) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    let kind = libc::SOCK_STREAM;
+    let fd = call("socket", || {
+        // SAFETY: three numbers go in, and one comes out.
+        unsafe { libc::socket(family, kind, 0) }
+    })?;
+    // SAFETY: the descriptor is new, so nobody else owns it.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    {
+        set_nonblocking(&socket)?;
+        call("fcntl", || {
+            // SAFETY: `socket` is ours, and `F_SETFD` takes flags; a new descriptor has no others.
+            unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) }
+        })?;
+    }
+    // Elsewhere std sends with `MSG_NOSIGNAL`, which Apple's systems do not have.
+    #[cfg(target_vendor = "apple")]
+    set_option(&socket, libc::SOL_SOCKET, libc::SO_NOSIGPIPE, 1)?;
+    Ok(socket)
+}
+
+/// Sets a socket option whose value is a number.
+///
+/// # Errors
+/// What setsockopt(2) says.
+#[cfg(unix)]
+pub fn set_option(socket: &impl AsFd, level: i32, option: i32, value: i32) -> io::Result<()> {
+    let fd = socket.as_fd().as_raw_fd();
+    call("setsockopt", || {
+        let length = size_of_val(&value) as libc::socklen_t;
+        // SAFETY: the pointer and the length are those of `value`, which is read during the call.
+        unsafe { libc::setsockopt(fd, level, option, (&raw const value).cast(), length) }
+    })?;
+    Ok(())
+}
+// ANCHOR_END: tcp_socket
+
+// ANCHOR: recv
+/// Reads from `socket`: some of what is there, or 0 bytes at its end.
+///
+/// # Errors
+/// What recv(2) says.
+#[cfg(unix)]
+pub fn recv(mut socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let portion = portion(buffer.len());
+    attempt("recv", || socket.read(&mut buffer[..portion]))
+}
+
+/// Writes to `socket`: as much of `bytes` as there is room for. std sends them in a way that makes a
+/// peer that has gone an error, and not a signal.
+///
+/// # Errors
+/// What send(2) says.
+#[cfg(unix)]
+pub fn send(mut socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    attempt("send", || socket.write(&bytes[..portion(bytes.len())]))
+}
+// ANCHOR_END: recv
+
+// ANCHOR: begin_connect
+/// A socket that is being connected to `address`. It is writable when that has come to an end.
+///
+/// # Errors
+/// What socket(2) and connect(2) say at once; what they say later is in `SO_ERROR`.
+#[cfg(unix)]
+pub fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let (socket, address) = (tcp_socket(&address)?, Address::from(address));
+    let begun = restart("connect", || {
+        let (pointer, length) = address.parts();
+        // SAFETY: the pointer and the length are those of `address`, which is only read.
+        unsafe { libc::connect(socket.as_raw_fd(), pointer, length) }
+    });
+    match begun.map_err(|error| (error.raw_os_error(), error)) {
+        // It goes on without us. After a signal too: then it is asked again, and says one of these.
+        Err((Some(libc::EINPROGRESS | libc::EALREADY | libc::EISCONN), _)) => Ok(socket.into()),
+        Err((_, error)) => Err(error),
+        Ok(_) => Ok(socket.into()),
+    }
+}
+// ANCHOR_END: begin_connect
+
+// ANCHOR: accept
+/// Takes the next connection of `listener`: non-blocking and closed on exec from its first moment on.
+///
+/// # Errors
+/// What accept(2) says.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+pub fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let mut peer = Address::room();
+    let fd = call("accept", || {
+        let (pointer, length) = peer.parts_mut();
+        let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+        // SAFETY: `peer` has room for as many bytes as it says, and is ours alone.
+        unsafe { libc::accept4(listener.as_raw_fd(), pointer, length, flags) }
+    })?;
+    // SAFETY: the descriptor is new, so nobody else owns it.
+    let stream = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok((stream.into(), peer.try_into()?))
+}
+// ANCHOR_END: accept
+
+/// The same where there is no accept4(2): the flags come a moment after the connection.
+///
+/// # Errors
+/// What accept(2) and fcntl(2) say.
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android", target_os = "freebsd"))))]
+pub fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = attempt("accept", || listener.accept())?;
+    set_nonblocking(&stream)?;
+    Ok((stream, peer))
+}
+
+// ANCHOR: Address
+/// An address as the kernel takes it and gives it: a `sockaddr_in` or a `sockaddr_in6`, in bytes.
+#[cfg(unix)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(8))] // No `sockaddr` needs a stricter alignment.
+pub struct Address {
+    /// The larger of the two; the fields stand where `libc` says they do.
+    bytes: [u8; size_of::<libc::sockaddr_in6>()],
+    /// How many bytes there are, or how many there is room for.
+    length: libc::socklen_t,
+}
+
+#[cfg(unix)]
+impl Address {
+    /// Room for any address.
+    pub fn room() -> Self {
+        let bytes = [0; size_of::<libc::sockaddr_in6>()];
+        Address { bytes, length: bytes.len() as libc::socklen_t }
+    }
+
+    /// For calls that read an address: where it stands, and how long it is.
+    pub fn parts(&self) -> (*const libc::sockaddr, libc::socklen_t) {
+        (self.bytes.as_ptr().cast(), self.length)
+    }
+
+    /// For calls that write an address: where it goes, and where its length is, which is at first
+    /// the length of the room.
+    pub fn parts_mut(&mut self) -> (*mut libc::sockaddr, *mut libc::socklen_t) {
+        (self.bytes.as_mut_ptr().cast(), &mut self.length)
+    }
+
+    fn set<const N: usize>(&mut self, at: usize, bytes: [u8; N]) {
+        self.bytes[at..at + N].copy_from_slice(&bytes);
+    }
+
+    fn get<const N: usize>(&self, at: usize) -> [u8; N] {
+        self.bytes[at..at + N].try_into().expect("a slice of that length")
+    }
+}
+
+#[cfg(unix)]
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        let mut bytes = Address::room();
+        let family = |family: i32| (family as libc::sa_family_t).to_ne_bytes();
+        match address {
+            SocketAddr::V4(v4) => {
+                bytes.length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+                bytes.set(offset_of!(libc::sockaddr_in, sin_family), family(libc::AF_INET));
+                bytes.set(offset_of!(libc::sockaddr_in, sin_port), v4.port().to_be_bytes());
+                bytes.set(offset_of!(libc::sockaddr_in, sin_addr), v4.ip().octets());
+            }
+            SocketAddr::V6(v6) => {
+                use libc::sockaddr_in6;
+                bytes.set(offset_of!(sockaddr_in6, sin6_family), family(libc::AF_INET6));
+                bytes.set(offset_of!(sockaddr_in6, sin6_port), v6.port().to_be_bytes());
+                bytes.set(offset_of!(sockaddr_in6, sin6_flowinfo), v6.flowinfo().to_ne_bytes());
+                bytes.set(offset_of!(sockaddr_in6, sin6_addr), v6.ip().octets());
+                bytes.set(offset_of!(sockaddr_in6, sin6_scope_id), v6.scope_id().to_ne_bytes());
+            }
+        }
+        bytes
+    }
+}
+
+#[cfg(unix)]
+impl TryFrom<Address> for SocketAddr {
+    type Error = io::Error;
+
+    /// # Errors
+    /// `InvalidData` when it is an address of another kind.
+    fn try_from(bytes: Address) -> io::Result<Self> {
+        use libc::{sockaddr_in, sockaddr_in6};
+        let family = bytes.get(offset_of!(sockaddr_in, sin_family));
+        // Both kinds have family and port in the same place.
+        let port = u16::from_be_bytes(bytes.get(offset_of!(sockaddr_in, sin_port)));
+        match i32::from(libc::sa_family_t::from_ne_bytes(family)) {
+            libc::AF_INET => {
+                let octets = bytes.get::<4>(offset_of!(sockaddr_in, sin_addr));
+                Ok((Ipv4Addr::from(octets), port).into())
+            }
+            libc::AF_INET6 => {
+                let octets = bytes.get::<16>(offset_of!(sockaddr_in6, sin6_addr));
+                let number = |at| u32::from_ne_bytes(bytes.get(at));
+                let flow = number(offset_of!(sockaddr_in6, sin6_flowinfo));
+                let scope = number(offset_of!(sockaddr_in6, sin6_scope_id));
+                Ok(SocketAddrV6::new(Ipv6Addr::from(octets), port, flow, scope).into())
+            }
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "neither IPv4 nor IPv6")),
+        }
+    }
+}
+// ANCHOR_END: Address
 
 // ANCHOR: cpu_time
 /// The CPU time that all threads of this process have used so far, or `None` where the system does

@@ -22,7 +22,7 @@ const DEPENDENCIES: &[&str] = &["futures", "libc", "pin-project-lite"];
 const UNSAFE: &[&str] = &["ch03_waker", "ch06_io_models", "ch07_select", "ch08_poll"];
 
 /// How many lines a layer has: more is usually two layers.
-const LENGTH: RangeInclusive<usize> = 30..=300;
+const LENGTH: RangeInclusive<usize> = 30..=330;
 
 /// How many lines the doc of a layer has at most.
 const DOC: usize = 20;

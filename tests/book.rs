@@ -74,6 +74,10 @@ mod example_08;
 #[path = "../chapters/09-timer/example.rs"]
 #[allow(dead_code)]
 mod example_09;
+#[cfg(unix)]
+#[path = "../chapters/10-net/example.rs"]
+#[allow(dead_code)]
+mod example_10;
 
 /// The part of an example whose trace its chapter shows. What a block imports goes before what is
 /// around it: without a `scene` of the example's own, the one below is run.
@@ -106,6 +110,8 @@ const SCENES: &[(&str, fn())] = &[
     ("08-poll", scene_of!(example_08)),
     #[cfg(unix)]
     ("09-timer", scene_of!(example_09)),
+    #[cfg(unix)]
+    ("10-net", scene_of!(example_10)),
 ];
 
 /// The headings of a chapter, in this order.

@@ -38,6 +38,12 @@ mod starter_05;
 #[rustfmt::skip]
 #[path = "../chapters/06-io-models/starter.rs"]
 mod starter_06;
+
+#[cfg(unix)]
+#[rustfmt::skip]
+#[path = "../chapters/07-select/starter.rs"]
+mod starter_07;
+
 #[cfg(unix)]
 #[rustfmt::skip]
 #[path = "../chapters/08-poll/starter.rs"]
@@ -45,12 +51,13 @@ mod starter_08;
 
 #[cfg(unix)]
 #[rustfmt::skip]
-#[path = "../chapters/07-select/starter.rs"]
-mod starter_07;
-#[cfg(unix)]
-#[rustfmt::skip]
 #[path = "../chapters/09-timer/starter.rs"]
 mod starter_09;
+
+#[cfg(unix)]
+#[rustfmt::skip]
+#[path = "../chapters/10-net/starter.rs"]
+mod starter_10;
 
 /// A chapter's subjects of examination, each beside the suite that examines it: the reference, the
 /// outside oracle, the starter and the classic mistakes.
@@ -217,6 +224,9 @@ chapter! {
     mistakes {
         looks_before_it_parks one_place_for_both keeps_the_first_waker lets_go_of_nothing always_interested
         tells_nobody_who_moved asks_one_by_one sparing
+    }
+}
+
 #[cfg(unix)]
 chapter! {
     ch09, "09-timer", "09_timer", ch09_timer, starter_09,
@@ -228,6 +238,16 @@ chapter! {
     mistakes {
         an_entry_for_every_poll falls_behind first_come_first_kept no_number one_round_only
         rounded_down rounded_up_and_over stays_in_the_map strictly_later ticks
+    }
+}
+
+#[cfg(unix)]
+chapter! {
+    ch10, "10-net", "10_net", ch10_net, starter_10,
+    except {}
+    mistakes {
+        accepts_in_a_hurry accepts_stubbornly every_error_is_pending gives_up_at_the_first
+        leaves_no_waker no_error_is_connected starts_from_the_front woken_is_connected
     }
 }
 
@@ -245,6 +265,8 @@ const CHAPTERS: &[Chapter] = &[
     ch08::CHAPTER,
     #[cfg(unix)]
     ch09::CHAPTER,
+    #[cfg(unix)]
+    ch10::CHAPTER,
 ];
 
 #[test]
@@ -316,14 +338,14 @@ fn every_mistake_is_turned_down_with_its_tag() {
     }
 }
 
-/// `text` without what differs from run to run: the numbers before `ms`, `polls`, `wakes`, `waits`
-/// and `lines`, and how wide they are.
+/// `text` without what differs from run to run: the numbers before `ms`, `polls`, `wakes`, `waits`,
+/// `calls` and `lines`, and how wide they are.
 fn timeless(text: &str) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>();
     for at in 1..words.len() {
         let counts = matches!(
             words[at].trim_end_matches(['.', ',', ';']),
-            "ms" | "polls" | "wakes" | "waits" | "lines"
+            "ms" | "polls" | "wakes" | "waits" | "calls" | "lines"
         );
         let number = words[at - 1].replace(',', "");
         if counts && number.parse::<u64>().is_ok() {

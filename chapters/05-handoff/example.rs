@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use under_await::block_on;
 use under_await::ch01_future::poll_once;
 use under_await::ch03_waker::counting;
+use under_await::ch04_park::block_on;
 use under_await::ch05_handoff::{Receiver, RecvError, oneshot};
 use under_await::ledger::{self, Event, Ledger, watch};
 

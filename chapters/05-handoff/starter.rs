@@ -34,7 +34,7 @@ use std::time::Duration;
 /// A channel for one value: the receiver is a future of it.
 ///
 /// ```
-/// use under_await::block_on;
+/// use under_await::ch04_park::block_on;
 /// use under_await::ch05_handoff::oneshot;
 ///
 /// let (sender, receiver) = oneshot();

@@ -357,9 +357,8 @@ checks! {
         begin();
         let (socket, _peer) = sockets();
         let number = socket.as_raw_fd();
-        let registration = register(&socket);
-        let old = leave(&registration, Direction::Read);
-        drop(registration);
+        // The registration ends with its statement.
+        let old = leave(&register(&socket), Direction::Read);
         drop(socket);
         ledger().record("we", Event::Note("drop the registration and close the socket"));
 

@@ -317,7 +317,7 @@ checks! {
         let (old, new) = (old.rung(), new.rung());
         ensure!(
             (old, new) == (0, 1),
-            "lost-wake",
+            "old-waker",
             "A sleep was polled with one waker and then with another. Its wakes, by waker: {old} and \
              {new}; 0 and 1 are needed."
         );

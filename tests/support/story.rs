@@ -30,6 +30,8 @@ pub const TAGS: &[(&str, &str)] = &[
     ("out-of-step", "an `.await` is passed when its future is ready: not before, not later"),
     ("not-on-time", "a timer is due at its deadline: not before it, and not after it"),
     ("piles-up", "a future waits in one place, and leaves it when it is over or dropped"),
+    ("wrong-bytes", "every byte arrives, once and in its place"),
+    ("not-asked", "how it is with a socket, a call on it says, and not a wake"),
     ("wrong-result", "the answer is the one that was promised"),
     ("moved", "a future stays in one place from its first poll to its last"),
     ("leak", "who owns a share of the waker's data gives it up: by `wake` or by `drop`"),
@@ -138,6 +140,10 @@ pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'stat
                 "Since that answer nobody polls, and a loop without an end keeps the processor busy."
             },
         )
+    } else if last(Event::Poll) > last(Event::Pending).max(last(Event::Ready))
+        && ledger.quiet() < limit / 10
+    {
+        ("never-returns", "The last poll goes on and on, one system call after the other.")
     } else if polls == 0 && calls > 1000 {
         ("spins", "It makes the same system calls over and over, and nothing comes of it.")
     } else if polls == 0 && calls > 0 {

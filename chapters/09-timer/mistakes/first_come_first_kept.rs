@@ -1,4 +1,4 @@
-// [lost-wake] the_newest_waker
+// [old-waker] the_newest_waker
 //
 // The waker of the first poll stays where it is. If the sleep has been moved to another task since,
 // that task is not the one that is woken.

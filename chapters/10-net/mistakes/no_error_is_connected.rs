@@ -1,0 +1,10 @@
+// [not-asked] asked_too_early
+//
+// Asks for `SO_ERROR`, and takes "none" for "connected". It also means "none so far": after a wake that
+// was false, this hands out a connection that may still be refused.
+
+use std::{io, net};
+
+pub fn connected(socket: &net::TcpStream) -> io::Result<()> {
+    socket.take_error()?.map_or(Ok(()), Err)
+}

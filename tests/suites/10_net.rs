@@ -1,0 +1,411 @@
+// The checks of chapter 10. `subject` is the code under examination.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, IoSlice, PipeReader, Read, Write};
+use std::net;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures::future::join;
+use futures::io::{AsyncReadExt, AsyncWrite};
+
+use under_await::ch08_poll::Direction;
+use under_await::ch09_timer::{block_on, sleep};
+use under_await::ledger::watch;
+use under_await::sys;
+use under_await::sys::Faults;
+
+use crate::support::net::{black_hole, pair, refused};
+use crate::support::{Bell, Event, Ledger, checks, ensure, ledger};
+
+use subject::extend::{accept_patiently, connect_any, write_all, write_all_vectored};
+use subject::{Async, TcpListener, TcpStream, connected};
+
+checks! {
+    /// What need not wait is done in the first poll, by one attempt.
+    "10.1" fn tries_first() {
+        let (reader, mut writer) = pipe();
+        writer.write_all(b"!").unwrap();
+        let (bell, waker) = Bell::new();
+        let attempts = Cell::new(0);
+        let answer = poll_read(&reader, &mut Context::from_waker(&waker), &attempts);
+        ensure!(
+            matches!(answer, Poll::Ready(Ok(1))),
+            "wrong-result",
+            "A byte was there to be read, and the answer was {answer:?}."
+        );
+        let (attempts, rung) = (attempts.get(), bell.rung());
+        ensure!(attempts == 1, "wrong-result", "{attempts} attempts were made; 1 is needed.");
+        ensure!(rung == 0, "busy-poll", "The waker was woken {rung} times by a poll that was ready.");
+    }
+
+    /// An attempt that would wait leaves the waker, and is made again after the wake.
+    "10.1" fn leaves_its_waker() {
+        let (reader, mut writer) = pipe();
+        let attempts = Cell::new(0);
+        let helper = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(30));
+            writer.write_all(b"!").unwrap();
+            writer
+        });
+        let read = watch("reader", poll_fn(|cx| poll_read(&reader, cx, &attempts)));
+        let count = block_on(read);
+        drop(helper.join());
+        ensure!(count.is_ok(), "wrong-result", "The read gave {count:?}.");
+        let attempts = attempts.get();
+        ensure!(attempts <= 3, "busy-poll", "A wait of 30 ms took {attempts} attempts; 2 are enough.");
+    }
+
+    /// A wake may be false: after it, the attempt says how things are.
+    "10.1" fn believes_no_wake() {
+        let (reader, _writer) = pipe();
+        let (_, waker) = Bell::new();
+        let attempts = Cell::new(0);
+        for poll in 1..=3 {
+            let answer = poll_read(&reader, &mut Context::from_waker(&waker), &attempts);
+            ensure!(
+                answer.is_pending(),
+                "not-asked",
+                "The pipe is empty, and poll {poll} answered {answer:?}."
+            );
+        }
+    }
+
+    /// Of the wakers of two polls, the one of the second is woken.
+    "10.1" fn the_newest_waker() {
+        let (reader, mut writer) = pipe();
+        let ((first, waker), (second, newer)) = (Bell::new(), Bell::new());
+        let attempts = Cell::new(0);
+        for waker in [waker, newer] {
+            let _ = poll_read(&reader, &mut Context::from_waker(&waker), &attempts);
+        }
+        writer.write_all(b"!").unwrap();
+        block_on(sleep(Duration::from_millis(20)));
+        let (first, second) = (first.rung(), second.rung());
+        ensure!(
+            (first, second) == (0, 1),
+            "lost-wake",
+            "Polled with two wakers, one after the other, it woke the first {first} times and the \
+             second {second} times; needed are 0 and 1."
+        );
+    }
+
+    /// An error other than `WouldBlock` is an answer: waiting would not make it better.
+    "10.1" fn an_error_is_an_answer() {
+        let (reader, _writer) = pipe();
+        let (_, waker) = Bell::new();
+        let mut cx = Context::from_waker(&waker);
+        let failed = reader.poll_io(Direction::Read, &mut cx, |_| {
+            Err::<(), _>(ErrorKind::ConnectionReset.into())
+        });
+        ensure!(
+            matches!(failed, Poll::Ready(Err(_))),
+            "wrong-result",
+            "The attempt failed with `ConnectionReset`, and the answer was {failed:?}."
+        );
+    }
+
+    /// A signal ends a call before it has done anything: then it is made again.
+    "10.1" fn a_signal_is_no_error() {
+        let (reader, _writer) = pipe();
+        let (_, waker) = Bell::new();
+        let mut signals = 2;
+        let answer = reader.poll_io(Direction::Read, &mut Context::from_waker(&waker), |_| {
+            signals -= 1;
+            if signals < 0 { Ok(7) } else { Err(ErrorKind::Interrupted.into()) }
+        });
+        ensure!(
+            matches!(answer, Poll::Ready(Ok(7))),
+            "wrong-result",
+            "After two signals the attempt gave 7, and the answer was {answer:?}."
+        );
+    }
+
+    /// A connection that stands is connected.
+    "10.2" fn connects() {
+        let listener = net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let result = block_on(watch("dialler", dial(listener.local_addr().unwrap())));
+        ensure!(result.is_ok(), "wrong-result", "A listener was there, and it gave {result:?}.");
+    }
+
+    /// A connection that was refused is an error: the one that the system keeps in `SO_ERROR`.
+    "10.2" fn refused_is_an_error() {
+        let refused = unrecorded(refused);
+        let result = block_on(watch("dialler", dial(refused.address)));
+        let kind = result.as_ref().map_err(io::Error::kind);
+        ensure!(
+            kind == Err(ErrorKind::ConnectionRefused),
+            "not-asked",
+            "Nobody listens at that port, and connecting gave {kind:?}."
+        );
+    }
+
+    /// A socket that is asked before the end is neither connected nor failed.
+    "10.2" fn asked_too_early() {
+        let hole = unrecorded(black_hole);
+        let socket = sys::begin_connect(hole.address).unwrap();
+        let result = connected(&socket).map_err(|error| error.kind());
+        ensure!(
+            result == Err(ErrorKind::WouldBlock),
+            "not-asked",
+            "Nobody has answered yet, and `connected` gave {result:?}; `WouldBlock` is needed."
+        );
+    }
+
+    /// Every byte arrives, once and in order, however little each write takes.
+    "10.3" fn writes_all_of_it() {
+        let bytes = numbered(10_000);
+        let mut writer = unrecorded(|| Narrow::new(97));
+        let result = block_on(watch("writer", write_all(&mut writer, &bytes)));
+        ensure!(result.is_ok(), "wrong-result", "It gave {result:?}.");
+        let (got, needed) = (writer.written.len(), bytes.len());
+        ensure!(
+            writer.written == bytes,
+            "wrong-bytes",
+            "Of {needed} bytes, in writes of 97 at most, {got} arrived, and not those."
+        );
+    }
+
+    /// The same through a real connection, to a peer that reads slowly.
+    "10.3" fn writes_to_a_slow_peer() {
+        let (ours, mut theirs) = pair();
+        let bytes = numbered(3 << 20);
+        let reader = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(50));
+            let mut got = Vec::new();
+            let _ = theirs.read_to_end(&mut got);
+            got
+        });
+        let mut stream = unrecorded(|| TcpStream::from_std(ours).unwrap());
+        let result = block_on(watch("writer", write_all(&mut stream, &bytes)));
+        drop(stream);
+        let got = reader.join().unwrap();
+        ensure!(result.is_ok(), "wrong-result", "It gave {result:?}.");
+        let (count, needed) = (got.len(), bytes.len());
+        let right = count == needed && got == bytes;
+        ensure!(right, "wrong-bytes", "Of {needed} bytes {count} arrived, and not those.");
+    }
+
+    /// A writer that takes nothing any more is an error, and not a loop.
+    "10.3" fn a_full_writer_is_an_error() {
+        let mut writer = Narrow::new(0);
+        let result = block_on(write_all(&mut writer, b"abc")).map_err(|error| error.kind());
+        ensure!(
+            result == Err(ErrorKind::WriteZero),
+            "wrong-result",
+            "A writer that takes 0 bytes gave {result:?}; `WriteZero` is needed."
+        );
+    }
+
+    /// Who does not answer in time, or refuses, is passed over.
+    "10.4" fn the_first_that_answers() {
+        let (hole, refused) = unrecorded(|| (black_hole(), refused()));
+        let listener = net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let last = listener.local_addr().unwrap();
+        let addresses = [refused.address, hole.address, last, hole.address];
+        let start = Instant::now();
+        let limit = Duration::from_millis(100);
+        let stream = block_on(watch("dialler", connect_any(&addresses, limit)));
+        let peer = stream.and_then(|stream| stream.peer_addr()).map_err(|error| error.kind());
+        ensure!(
+            peer == Ok(last),
+            "wrong-result",
+            "The third of four addresses answers, and it gave {peer:?}."
+        );
+        let spent = start.elapsed().as_millis();
+        ensure!(spent >= 100, "wrong-result", "The second address was given {spent} ms, not 100.");
+    }
+
+    /// If none answers, the error is the last one's.
+    "10.4" fn none_answers() {
+        let (hole, refused) = unrecorded(|| (black_hole(), refused()));
+        let limit = Duration::from_millis(20);
+        for (addresses, wanted) in [
+            (vec![refused.address, hole.address], ErrorKind::TimedOut),
+            (vec![hole.address, refused.address], ErrorKind::ConnectionRefused),
+            (vec![], ErrorKind::InvalidInput),
+        ] {
+            let result = block_on(connect_any(&addresses, limit));
+            let kind = result.map(drop).map_err(|error| error.kind());
+            let count = addresses.len();
+            ensure!(
+                kind == Err(wanted),
+                "wrong-result",
+                "None of {count} addresses answers, and it gave {kind:?}; {wanted:?} is needed."
+            );
+        }
+    }
+
+    /// All parts arrive, and a write that ends inside of one is continued there.
+    "10.5" fn all_parts_in_order() {
+        let bytes = numbered(1000);
+        for take in [1, 7, 100, 333, 1000] {
+            let mut writer = Narrow::new(take);
+            let (head, rest) = bytes.split_at(50);
+            let (body, tail) = rest.split_at(900);
+            let mut parts = [b"", head, b"", body, tail, b""].map(IoSlice::new);
+            let result = block_on(write_all_vectored(&mut writer, &mut parts));
+            ensure!(result.is_ok(), "wrong-result", "It gave {result:?}.");
+            ensure!(
+                writer.written == bytes,
+                "wrong-bytes",
+                "Of 1000 bytes in three parts, in writes of {take}, {} arrived, and not those.",
+                writer.written.len()
+            );
+            let (calls, needed) = (writer.calls, 1000_usize.div_ceil(take));
+            ensure!(
+                calls == needed,
+                "wrong-result",
+                "1000 bytes in writes of {take} took {calls} calls; {needed} are enough."
+            );
+        }
+    }
+
+    /// While there are too many open files, others on this thread go on, and the loop does not turn.
+    "10.6" fn waits_for_a_free_descriptor() {
+        let (listener, _client) = knocked();
+        let (accepted, tries) = block_on(async {
+            fail_accept(libc::EMFILE);
+            let closes_files = async {
+                sleep(Duration::from_millis(200)).await;
+                sys::inject(None);
+                ledger().count(Event::Call("accept"))
+            };
+            join(watch("accepter", accept_patiently(&listener)), closes_files).await
+        });
+        ensure!(accepted.is_ok(), "wrong-result", "With room again, it gave {accepted:?}.");
+        ensure!(
+            tries <= 50,
+            "busy-poll",
+            "200 ms without a free descriptor took {tries} calls of accept; 10 are plenty."
+        );
+    }
+
+    /// What waiting does not mend is returned.
+    "10.6" fn other_errors_are_returned() {
+        let (listener, _client) = knocked();
+        fail_accept(libc::EINVAL);
+        let result = block_on(accept_patiently(&listener));
+        sys::inject(None);
+        let errno = result.map(drop).map_err(|error| error.raw_os_error());
+        ensure!(
+            errno == Err(Some(libc::EINVAL)),
+            "wrong-result",
+            "accept failed with `EINVAL`, which stays as it is, and it gave {errno:?}."
+        );
+    }
+}
+
+/// What `f` gives; its system calls, and those that make a reactor, are not part of the story.
+fn unrecorded<T>(f: impl FnOnce() -> T) -> T {
+    let ledger = ledger();
+    Ledger::close();
+    block_on(async {});
+    let result = f();
+    ledger.attach();
+    result
+}
+
+/// A listener of the subject's, and a client who knocks.
+fn knocked() -> (TcpListener, net::TcpStream) {
+    let listener = unrecorded(|| TcpListener::bind(([127, 0, 0, 1], 0)).unwrap());
+    let client = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (listener, client)
+}
+
+/// A pipe, its reading end ready for the subject.
+fn pipe() -> (Async<PipeReader>, io::PipeWriter) {
+    let (reader, writer) = io::pipe().unwrap();
+    (unrecorded(|| Async::new(reader).unwrap()), writer)
+}
+
+/// One poll of a read of up to 8 bytes, which counts the attempts.
+fn poll_read(
+    reader: &Async<PipeReader>,
+    cx: &mut Context<'_>,
+    attempts: &Cell<u32>,
+) -> Poll<io::Result<usize>> {
+    reader.poll_io(Direction::Read, cx, |mut pipe| {
+        attempts.set(attempts.get() + 1);
+        pipe.read(&mut [0; 8])
+    })
+}
+
+/// What `TcpStream::connect` does.
+async fn dial(address: SocketAddr) -> io::Result<()> {
+    let socket = Async::new(sys::begin_connect(address)?)?;
+    poll_fn(|cx| socket.poll_io(Direction::Write, cx, connected)).await
+}
+
+/// Lets every accept fail.
+fn fail_accept(errno: i32) {
+    let errors: &[_] = match errno {
+        libc::EMFILE => &[("accept", libc::EMFILE)],
+        _ => &[("accept", libc::EINVAL)],
+    };
+    sys::inject(Some(Faults { seed: 1, one_in: 1, errors, short: false }));
+}
+
+/// Bytes that tell where they belong.
+fn numbered(count: usize) -> Vec<u8> {
+    let word = |at: u32| at.wrapping_mul(2_654_435_761).to_le_bytes();
+    (0..count.div_ceil(4) as u32).flat_map(word).take(count).collect()
+}
+
+/// A writer that takes so many bytes at a time, and is pending before every other write.
+struct Narrow {
+    take: usize,
+    written: Vec<u8>,
+    /// How often it took something.
+    calls: usize,
+    rest: bool,
+}
+
+impl Narrow {
+    fn new(take: usize) -> Self {
+        Narrow { take, written: Vec::new(), calls: 0, rest: false }
+    }
+
+    fn take(&mut self, parts: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.rest = !self.rest;
+        if self.rest {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.calls += 1;
+        let bytes = parts.iter().flat_map(|part| part.iter().copied()).take(self.take);
+        let before = self.written.len();
+        self.written.extend(bytes);
+        Poll::Ready(Ok(self.written.len() - before))
+    }
+}
+
+impl AsyncWrite for Narrow {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.take(&[IoSlice::new(bytes)], cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.take(parts, cx)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
