@@ -211,16 +211,16 @@ impl Drop for Readiness {
 
 // ANCHOR: wait
 impl Reactor {
-    /// Sleeps until something that somebody waits for is ready, and returns its wakers. Nobody
-    /// waits for it any longer then.
-    fn wait(&mut self) -> io::Result<Vec<Waker>> {
+    /// Sleeps until something that somebody waits for is ready, at most for `timeout`, and returns
+    /// its wakers. Nobody waits for it any longer then.
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Vec<Waker>> {
         let mut sets = [FdSet::new(), FdSet::new()];
         sets[0].insert(self.pipe.as_raw_fd())?;
         for (set, wakers) in sets.iter_mut().zip(&self.wakers) {
             wakers.keys().try_for_each(|fd| set.insert(*fd))?;
         }
         let [reads, writes] = &mut sets;
-        if sys::unless_interrupted(select(reads, writes, None))? == 0 {
+        if sys::unless_interrupted(select(reads, writes, timeout))? == 0 {
             return Ok(Vec::new()); // After a signal the sets say nothing.
         }
         if sets[0].contains(self.pipe.as_raw_fd()) {
@@ -267,10 +267,13 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;
         }
-        while !root.woken.swap(false, Ordering::Acquire) {
-            let fired = with_reactor(Reactor::wait).expect("select waits");
+        // At least once, if only to look: a future that wakes itself must not keep the others waiting.
+        while {
+            let timeout = root.woken.load(Ordering::Acquire).then_some(Duration::ZERO);
+            let fired = with_reactor(|reactor| reactor.wait(timeout)).expect("select waits");
             fired.into_iter().for_each(Waker::wake);
-        }
+            !root.woken.swap(false, Ordering::Acquire)
+        } {}
     }
 }
 // ANCHOR_END: block_on

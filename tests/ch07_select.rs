@@ -12,7 +12,7 @@ use std::task::Context;
 use std::thread;
 use std::time::Duration;
 
-use futures::future::join;
+use futures::future::{join, select as select_of};
 
 use support::{Bell, Event, Ledger, later, ledger, within};
 use under_await::ch07_select::{FdSet, block_on, readable, select, writable};
@@ -89,6 +89,21 @@ fn a_wake_from_another_thread_ends_the_sleep() {
             block_on(later(ms));
         }
         block_on(support::self_wakes(1000));
+    });
+}
+
+/// K17. A future that always wakes itself does not keep another from what the kernel says.
+#[test]
+fn a_future_that_wakes_itself_starves_nobody() {
+    within(LIMIT, || {
+        let (reader, writer) = pipe();
+        let helper = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(10));
+            put(&writer);
+            writer
+        });
+        let _ = block_on(select_of(pin!(readable(&reader)), pin!(support::self_wakes(u32::MAX))));
+        drop(helper.join().unwrap());
     });
 }
 

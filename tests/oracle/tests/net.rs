@@ -84,15 +84,51 @@ mod by_async_io {
 
     mod subject {
         use std::io;
-        use std::net::{self, SocketAddr};
+        use std::net::{self, Shutdown, SocketAddr};
+        use std::pin::Pin;
+        use std::task::{Context, Poll};
         use std::time::Duration;
 
         use async_io::{Async, Timer};
+        use futures::io::{AsyncRead, AsyncWrite};
 
         pub(super) use async_io::block_on;
         pub(super) type TcpListener = Async<net::TcpListener>;
-        pub(super) type TcpStream = Async<net::TcpStream>;
         pub(super) type UdpSocket = Async<net::UdpSocket>;
+
+        /// async-io leaves it to others to make a stream of it; async-net closes it so.
+        #[derive(Debug)]
+        pub(super) struct TcpStream(Async<net::TcpStream>);
+
+        type PollIo<T> = Poll<io::Result<T>>;
+
+        impl AsyncRead for TcpStream {
+            fn poll_read(
+                mut self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buffer: &mut [u8],
+            ) -> PollIo<usize> {
+                Pin::new(&mut self.0).poll_read(cx, buffer)
+            }
+        }
+
+        impl AsyncWrite for TcpStream {
+            fn poll_write(
+                mut self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bytes: &[u8],
+            ) -> PollIo<usize> {
+                Pin::new(&mut self.0).poll_write(cx, bytes)
+            }
+
+            fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PollIo<()> {
+                Pin::new(&mut self.0).poll_flush(cx)
+            }
+
+            fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> PollIo<()> {
+                Poll::Ready(self.0.get_ref().shutdown(Shutdown::Write))
+            }
+        }
 
         pub(super) async fn sleep(duration: Duration) {
             Timer::after(duration).await;
@@ -107,15 +143,15 @@ mod by_async_io {
         }
 
         pub(super) async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-            listener.accept().await
+            listener.accept().await.map(|(stream, peer)| (TcpStream(stream), peer))
         }
 
         pub(super) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-            Async::<net::TcpStream>::connect(address).await
+            Async::<net::TcpStream>::connect(address).await.map(TcpStream)
         }
 
         pub(super) fn addresses(stream: &TcpStream) -> (SocketAddr, SocketAddr) {
-            (stream.get_ref().local_addr().unwrap(), stream.get_ref().peer_addr().unwrap())
+            (stream.0.get_ref().local_addr().unwrap(), stream.0.get_ref().peer_addr().unwrap())
         }
 
         pub(super) fn datagrams(address: SocketAddr) -> (UdpSocket, SocketAddr) {

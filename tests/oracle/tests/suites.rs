@@ -41,25 +41,37 @@ oracle! { async_io_10: "10_net", ch10_net, "10-net", "10_async_io" }
 /// Whose, the checks, and those that are not for them.
 const SUBJECTS: &[(&str, &[Check], &[&str])] = &[
     ("tokio", tokio_05::CHECKS, &[]),
-    ("tokio", tokio_09::CHECKS, &[
-        "pending_before_its_deadline", // These three count in our map.
-        "polled_ten_thousand_times",
-        "dropped_after_a_poll",
-        "ready_from_its_deadline_on", // Deadlines are rounded up to the next millisecond.
-        "timers_come_and_go_while_others_fire", // Up to 32 wakers are taken, and woken after that.
-    ]),
-    ("async-io", async_io_09::CHECKS, &[
-        "pending_before_its_deadline", // These three count in our map.
-        "polled_ten_thousand_times",
-        "dropped_after_a_poll",
-        "timers_come_and_go_while_others_fire", // All that are due are taken, and woken after that.
-        "held_up",                              // The ticker is ours, and so is its timer.
-    ]),
-    ("async-io", async_io_10::CHECKS, &[
-        "the_newest_waker", // A waker that is replaced is woken as well.
-        "waits_for_a_free_descriptor", // The listener is ours, and so are its faults.
-        "other_errors_are_returned",
-    ]),
+    (
+        "tokio",
+        tokio_09::CHECKS,
+        &[
+            "pending_before_its_deadline", // These three count in our map.
+            "polled_ten_thousand_times",
+            "dropped_after_a_poll",
+            "ready_from_its_deadline_on", // Deadlines are rounded up to the next millisecond.
+            "timers_come_and_go_while_others_fire", // Up to 32 wakers are taken, and woken after that.
+        ],
+    ),
+    (
+        "async-io",
+        async_io_09::CHECKS,
+        &[
+            "pending_before_its_deadline", // These three count in our map.
+            "polled_ten_thousand_times",
+            "dropped_after_a_poll",
+            "timers_come_and_go_while_others_fire", // All that are due are taken, and woken after that.
+            "held_up",                              // The ticker is ours, and so is its timer.
+        ],
+    ),
+    (
+        "async-io",
+        async_io_10::CHECKS,
+        &[
+            "the_newest_waker",            // A waker that is replaced is woken as well.
+            "waits_for_a_free_descriptor", // The listener is ours, and so are its faults.
+            "other_errors_are_returned",
+        ],
+    ),
 ];
 
 /// Each in a process of its own, where nothing else uses the processor it measures.
