@@ -19,6 +19,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, PipeReader, PipeWriter};
+use std::marker::PhantomData;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::pin::{Pin, pin};
@@ -148,25 +149,28 @@ thread_local! {
 
 /// Lends out this thread's reactor. Nothing of the user's may run meanwhile.
 fn with_reactor<T>(f: impl FnOnce(&mut Reactor) -> io::Result<T>) -> io::Result<T> {
-    REACTOR.with_borrow_mut(|reactor| match reactor {
+    let lend = |reactor: &RefCell<Option<Reactor>>| match &mut *reactor.borrow_mut() {
         Some(reactor) => f(reactor),
-        None => f(reactor.insert(Reactor::new()?)),
-    })
+        none => f(none.insert(Reactor::new()?)),
+    };
+    // An error means that the thread is ending, and that its reactor has gone before us.
+    REACTOR.try_with(lend).map_err(io::Error::other)?
 }
 
 // ANCHOR: readable
-/// Ready when a read from `io` would not wait.
+/// Ready when a read from `io` would not wait. Of several that wait for the same descriptor, the last
+/// one has its place. Cancel safe: nothing was read.
 ///
 /// # Errors
 /// When select(2) has no bit for it.
 pub async fn readable(io: &impl AsFd) -> io::Result<()> {
-    Readiness { fd: io.as_fd().as_raw_fd(), direction: Direction::Read, waiting: false }.await
+    Readiness::new(io, Direction::Read).await
 }
 
 // ANCHOR_END: readable
-/// Ready when a write to `io` would not wait. Its errors are those of [`readable`].
+/// Ready when a write to `io` would not wait. All else is as with [`readable`].
 pub async fn writable(io: &impl AsFd) -> io::Result<()> {
-    Readiness { fd: io.as_fd().as_raw_fd(), direction: Direction::Write, waiting: false }.await
+    Readiness::new(io, Direction::Write).await
 }
 
 /// The future of both.
@@ -175,6 +179,14 @@ struct Readiness {
     direction: Direction,
     /// Whether it has left a waker. When that has gone, the reactor took it: the descriptor is ready.
     waiting: bool,
+    /// The waker is in the reactor of one thread, so this is not `Send`.
+    here: PhantomData<*const ()>,
+}
+
+impl Readiness {
+    fn new(io: &impl AsFd, direction: Direction) -> Self {
+        Readiness { fd: io.as_fd().as_raw_fd(), direction, waiting: false, here: PhantomData }
+    }
 }
 
 // ANCHOR: Future_for_Readiness

@@ -2,13 +2,14 @@
 
 #![cfg(all(unix, not(miri)))] // select(2).
 
+use std::cell::RefCell;
 use std::env;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::process::{Command, Stdio};
-use std::task::Context;
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -174,6 +175,45 @@ fn descriptor_1100_is_an_error() {
             assert!(error.to_string().contains("FD_SETSIZE"), "{error}");
         }
         block_on(readable(&reader)).expect("the others are served");
+    });
+}
+
+/// Its waker stands in the reactor of one thread, so a wait stays on that thread: elsewhere it would
+/// find no waker, think that it has fired, and leave the old one behind for a closed descriptor.
+#[test]
+fn a_wait_is_not_send() {
+    // For a type that is `Send` both impls apply, and the calls below do not compile.
+    trait Stays<Marker> {
+        fn stays(&self) {}
+    }
+    impl<T> Stays<()> for T {}
+    impl<T: Send> Stays<u8> for T {}
+    let (reader, writer) = pipe();
+    Stays::<_>::stays(&readable(&reader));
+    Stays::<_>::stays(&writable(&writer));
+}
+
+/// A thread-local may keep a wait and outlive the reactor, or not.
+#[test]
+fn a_wait_may_outlive_its_reactor() {
+    thread_local! {
+        static KEPT: RefCell<Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>> =
+            const { RefCell::new(None) };
+    }
+    within(LIMIT, || {
+        for reactor_first in [true, false] {
+            let thread = thread::spawn(move || {
+                if reactor_first {
+                    block_on(async {});
+                }
+                KEPT.set(None);
+                let (reader, _) = pipe();
+                let mut wait = Box::pin(async move { readable(&reader).await });
+                assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+                KEPT.set(Some(wait));
+            });
+            thread.join().unwrap();
+        }
     });
 }
 
