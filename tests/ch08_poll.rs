@@ -822,6 +822,34 @@ fn a_backend_takes_over_what_is_waited_for() {
     });
 }
 
+/// A backend hears of the rows that are there before it takes over, and does not if it cannot watch
+/// them.
+#[test]
+fn a_backend_that_cannot_watch_what_is_there_does_not_take_over() {
+    struct Refuses(RawFd);
+    impl Backend for Refuses {
+        fn changed(&mut self, _: usize, fd: RawFd, _: c_short) -> io::Result<()> {
+            if fd == self.0 { Err(ErrorKind::InvalidInput.into()) } else { Ok(()) }
+        }
+
+        fn wait(&mut self, _: &mut [pollfd], _: Option<Duration>) -> io::Result<Vec<usize>> {
+            panic!("it was refused")
+        }
+    }
+    on_both(LIMIT, |_| {
+        let (reader, writer) = pipe();
+        let registration = register(&reader);
+        let bell = leave(&registration, ToRead);
+        let error = ask_by(Box::new(Refuses(reader.as_raw_fd()))).err().expect("it refuses");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        put(&writer, b"!");
+        look();
+        assert_eq!(bell.rung(), 1);
+        // Nobody waits there any more.
+        ask_by(Box::new(Refuses(reader.as_raw_fd()))).unwrap();
+    });
+}
+
 // ── Threads and their ends ──
 
 /// The rows are in the table of one thread.
