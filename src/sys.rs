@@ -204,13 +204,16 @@ pub fn send(mut socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
 // ANCHOR_END: recv
 
 // ANCHOR: begin_connect
-/// A socket that is being connected to `address`. It is writable when that has come to an end.
+/// A socket that is being connected to `address`, and sends small writes at once (`TCP_NODELAY`). It is
+/// writable when that has come to an end.
 ///
 /// # Errors
 /// What socket(2) and connect(2) say at once; what they say later is in `SO_ERROR`.
 #[cfg(unix)]
 pub fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
     let (socket, address) = (tcp_socket(&address)?, Address::from(address));
+    // Now: Apple's systems refuse it to a connection that has failed.
+    set_option(&socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
     let begun = restart("connect", || {
         let (pointer, length) = address.parts();
         // SAFETY: the pointer and the length are those of `address`, which is only read.
@@ -402,7 +405,7 @@ pub fn portion(length: usize) -> usize {
     }
 }
 
-/// Whether a reactor is to report readiness that is not there: a kernel may (select(2), BUGS).
+/// Whether a wait is to report readiness that is not there: a kernel may (select(2), BUGS).
 pub fn spurious() -> bool {
     FAULTS.get().is_some_and(|faults| faults.short) && strikes()
 }

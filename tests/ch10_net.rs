@@ -479,6 +479,22 @@ fn a_refused_connection_is_an_error() {
     });
 }
 
+/// Apple's systems refuse every option to a connection that has failed, and then the error would be
+/// theirs: what is to be set is set before.
+#[test]
+fn a_connection_is_made_ready_before_it_is_begun() {
+    within(LIMIT, || {
+        let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        block_on(async {});
+        let ledger = Ledger::open();
+        block_on(TcpStream::connect(listener.local_addr().unwrap())).unwrap();
+        let calls = ledger.entries().into_iter().map(|entry| entry.event).collect::<Vec<_>>();
+        let at = |name| calls.iter().position(|call| *call == Event::Call(name)).unwrap();
+        assert!(at("setsockopt") < at("connect"), "{calls:?}");
+        assert_eq!(ledger.count(Event::Call("setsockopt")), 1, "{calls:?}");
+    });
+}
+
 #[test]
 fn a_silent_peer_ends_with_the_timeout() {
     within(LIMIT, || {
