@@ -21,9 +21,10 @@ use std::time::{Duration, Instant};
 use futures::future::{join, join_all, join3, select};
 use libc::{c_short, pollfd};
 
+use support::reactors::{Liar, by};
 use support::{Bell, Event, Ledger, ledger, on_both, self_wakes, within};
 use under_await::ch08_poll::Direction::{self, Read as ToRead, Write as ToWrite};
-use under_await::ch08_poll::{Backend, ByPoll, BySelect, Registration, Root};
+use under_await::ch08_poll::{Backend, Registration, Root};
 use under_await::ch08_poll::{ask_by, block_on, ready_to, wait};
 use under_await::sys::{self, Faults};
 use under_await::{waker_fn, yield_now};
@@ -924,7 +925,7 @@ fn faults_change_nothing() {
         ];
         let text = (0..300_u32).map(|n| n as u8).collect::<Vec<_>>();
         for seed in 1..=40 {
-            ask_by(Box::new(Liar { inner: by(backend), chance: seed as u32 })).unwrap();
+            ask_by(Liar::new(by(backend), seed as u32)).unwrap();
             let faults = Faults { seed, one_in: 3, errors: ERRORS, short: true };
             let ((there, to), (back, from)) = (pipe(), pipe());
             sys::inject(Some(faults));
@@ -1004,11 +1005,7 @@ async fn attempt(
     .await
 }
 
-// ── Backends that tell, and that lie ──
-
-fn by(name: &str) -> Box<dyn Backend> {
-    if name == "select" { Box::new(BySelect) } else { Box::new(ByPoll) }
-}
+// ── A backend that tells ──
 
 /// Writes down how long the table is at each wait.
 struct Sizes {
@@ -1024,29 +1021,6 @@ impl Backend for Sizes {
     fn wait(&mut self, table: &mut [pollfd], timeout: Option<Duration>) -> io::Result<Vec<usize>> {
         self.sizes.borrow_mut().push(table.len());
         self.inner.wait(table, timeout)
-    }
-}
-
-/// Says of every watched row that it is ready, one time in four.
-struct Liar {
-    inner: Box<dyn Backend>,
-    chance: u32,
-}
-
-impl Backend for Liar {
-    fn changed(&mut self, row: usize, fd: RawFd, events: c_short) -> io::Result<()> {
-        self.inner.changed(row, fd, events)
-    }
-
-    fn wait(&mut self, table: &mut [pollfd], timeout: Option<Duration>) -> io::Result<Vec<usize>> {
-        self.chance = self.chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        match self.chance >> 30 {
-            0 => {
-                table.iter_mut().for_each(|row| row.revents = row.events);
-                Ok((0..table.len()).filter(|row| table[*row].fd != -1).collect())
-            }
-            _ => self.inner.wait(table, timeout),
-        }
     }
 }
 

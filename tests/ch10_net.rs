@@ -19,7 +19,9 @@ use futures::io::{AsyncWriteExt, BufReader};
 use futures::stream::StreamExt;
 
 use support::net::{black_hole, pair, refused, reset};
+use support::reactors::{Liar, by};
 use support::{Event, Ledger, ledger, within};
+use under_await::ch08_poll::ask_by;
 use under_await::ch09_timer::{block_on, sleep, timeout};
 use under_await::ch10_net::{TcpListener, TcpStream, UdpSocket};
 use under_await::sys;
@@ -307,6 +309,18 @@ fn faults(seed: u64) -> Faults {
     }
 }
 
+/// From now on all that `faults` says goes wrong on this thread, and its reactor lies; or nothing does,
+/// and it does not.
+fn go_wrong(faults: Option<Faults>) {
+    let backend = by(&env::var("UNDER_AWAIT_REACTOR").unwrap_or_default());
+    ask_by(match faults {
+        Some(Faults { seed, .. }) => Liar::new(backend, seed as u32),
+        None => backend,
+    })
+    .unwrap();
+    sys::inject(faults);
+}
+
 fn write_to_slow_peer(count: usize, faults: Option<Faults>) {
     let bytes = numbered(count);
     let (address, peer) = {
@@ -327,13 +341,13 @@ fn write_to_slow_peer(count: usize, faults: Option<Faults>) {
         });
         (address, peer)
     };
-    sys::inject(faults);
+    go_wrong(faults);
     block_on(async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(&bytes).await.unwrap();
         stream.close().await.unwrap();
     });
-    sys::inject(None);
+    go_wrong(None);
     let got = peer.join().unwrap();
     assert_eq!(got.len(), bytes.len());
     assert!(got == bytes, "other bytes arrived");
@@ -353,14 +367,14 @@ fn read_from_slow_peer(count: usize, faults: Option<Faults>) {
             stream.write_all(part).unwrap();
         }
     });
-    sys::inject(faults);
+    go_wrong(faults);
     let got = block_on(async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut got = Vec::new();
         stream.read_to_end(&mut got).await.unwrap();
         got
     });
-    sys::inject(None);
+    go_wrong(None);
     peer.join().unwrap();
     assert_eq!(got.len(), bytes.len());
     assert!(got == bytes, "other bytes arrived");
@@ -531,11 +545,11 @@ fn no_fault_connects_what_is_refused() {
         let (refused, listener) = (refused(), net::TcpListener::bind("127.0.0.1:0").unwrap());
         let address = listener.local_addr().unwrap();
         for seed in 1..=100 {
-            sys::inject(Some(faults(seed)));
+            go_wrong(Some(faults(seed)));
             let error = block_on(TcpStream::connect(refused.address)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "seed {seed}");
             let stream = block_on(TcpStream::connect(address));
-            sys::inject(None);
+            go_wrong(None);
             assert_eq!(stream.unwrap().peer_addr().unwrap(), address, "seed {seed}");
             listener.accept().unwrap();
         }
@@ -774,7 +788,7 @@ fn udp(fill: u8, faults: Option<Faults>) {
         let (one, other) = (UdpSocket::bind(ANY)?, UdpSocket::bind(ANY)?);
         let (ours, theirs) = (one.local_addr()?, other.local_addr()?);
         other.connect(ours)?;
-        sys::inject(faults);
+        go_wrong(faults);
         let long = vec![fill; 1400];
         let mut buffer = [0; 2000];
         let (sent, got) = join(one.send_to(&long, theirs), other.recv_from(&mut buffer)).await;
@@ -791,7 +805,7 @@ fn udp(fill: u8, faults: Option<Faults>) {
         assert_eq!(other.recv(&mut buffer).await?, 4);
         io::Result::Ok(())
     });
-    sys::inject(None);
+    go_wrong(None);
     result.unwrap();
 }
 

@@ -1,0 +1,299 @@
+//! Every system call of layers 7 to 10 goes wrong, in every way it may: one site at a time, and all of
+//! them at once, in many seeded sequences, on both backends. Then what comes out is right all the same,
+//! or it is the very error, from the call that has met it; and the thread goes on with what it has.
+
+#![cfg(all(unix, not(miri)))] // Sockets.
+
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, Read, Write};
+use std::panic;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use futures::future::try_join;
+use futures::io::{AsyncReadExt, AsyncWriteExt};
+
+use support::reactors::{Liar, by};
+use support::{Event, Ledger, within};
+use under_await::block_on;
+use under_await::ch07_select;
+use under_await::ch08_poll::ask_by;
+use under_await::net::{TcpListener, TcpStream, UdpSocket};
+use under_await::sys::{self, Faults};
+
+mod support;
+
+/// Long enough for a slow machine, short enough for a hang.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What goes wrong and does no harm: the call is made again, or was not needed.
+const HARMLESS: &[(&str, i32)] = &[
+    ("accept", libc::EAGAIN),
+    ("accept", libc::ECONNABORTED),
+    ("accept", libc::EINTR),
+    ("connect", libc::EINTR),
+    ("getpeername", libc::ENOTCONN),
+    ("getsockopt", libc::EINTR),
+    ("poll", libc::EINTR),
+    ("read", libc::EAGAIN),
+    ("read", libc::EINTR),
+    ("recv", libc::EAGAIN),
+    ("recv", libc::EINTR),
+    ("recvfrom", libc::EAGAIN),
+    ("recvfrom", libc::EINTR),
+    ("select", libc::EINTR),
+    ("send", libc::EAGAIN),
+    ("send", libc::EINTR),
+    ("sendto", libc::EAGAIN),
+    ("sendto", libc::EINTR),
+    ("write", libc::EINTR),
+];
+
+/// What is passed on to whoever has asked for it.
+const TOLD: &[(&str, i32)] = &[
+    ("accept", libc::EMFILE),
+    ("accept", libc::ENFILE),
+    ("accept", libc::ENOBUFS),
+    ("bind", libc::EADDRINUSE),
+    ("bind", libc::EMFILE),
+    ("connect", libc::ECONNREFUSED),
+    ("connect", libc::ENETUNREACH),
+    ("fcntl", libc::EBADF),
+    ("getpeername", libc::ENOBUFS),
+    ("getsockname", libc::ENOBUFS),
+    ("getsockopt", libc::ENOBUFS),
+    ("pipe", libc::EMFILE),
+    ("recv", libc::ECONNRESET),
+    ("recvfrom", libc::ECONNREFUSED),
+    ("send", libc::ECONNRESET),
+    ("send", libc::EPIPE),
+    ("sendto", libc::EPERM),
+    ("setsockopt", libc::ENOBUFS),
+    ("shutdown", libc::ENOBUFS),
+    ("socket", libc::EMFILE),
+];
+
+/// What leaves nothing to do but to say so: `block_on` panics.
+const FATAL: &[(&str, i32)] = &[("poll", libc::EINVAL), ("select", libc::ENOMEM)];
+
+/// Everything that may go wrong and be told, or do no harm.
+static ALL: [(&str, i32); HARMLESS.len() + TOLD.len()] = {
+    let mut all = [("", 0); HARMLESS.len() + TOLD.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = if at < TOLD.len() { TOLD[at] } else { HARMLESS[at - TOLD.len()] };
+        at += 1;
+    }
+    all
+};
+
+/// Tests that count the descriptors of this process must be alone in it.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// One site at a time. What does no harm is not seen; what is told is told by its own name.
+#[test]
+fn whatever_goes_wrong_at_one_site_is_made_good_or_told() {
+    on_both(|backend| {
+        let faults = |seed, one_in, error: &'static (&str, i32)| Faults {
+            seed,
+            one_in,
+            errors: std::slice::from_ref(error),
+            short: false,
+        };
+        for error in HARMLESS {
+            for seed in 1..=4 {
+                let result = run(backend, faults(seed, 2, error));
+                assert!(matches!(result, Ok(Ok(()))), "{error:?}, seed {seed}: {result:?}");
+            }
+        }
+        for error in TOLD {
+            let told = errno(run(backend, faults(1, 1, error)));
+            assert_eq!(told, Some(error.1), "{error:?}");
+            for seed in 1..=3 {
+                let told = errno(run(backend, faults(seed, 4, error)));
+                assert!(
+                    told.is_none_or(|told| told == error.1),
+                    "{error:?}, seed {seed}: {told:?}"
+                );
+            }
+        }
+        for error in FATAL {
+            let result = run(backend, faults(1, 1, error));
+            // Layer 7, which is run as well, knows `select` only.
+            let needed = error.0 == backend || error.0 == "select";
+            assert_eq!(result.is_err(), needed, "{error:?}: {result:?}");
+        }
+    });
+}
+
+/// All sites at once: whatever does no harm, short reads and writes, and readiness that is not there.
+#[test]
+fn what_does_no_harm_does_none_all_at_once() {
+    on_both(|backend| {
+        for seed in 1..=40 {
+            let faults = Faults { seed, one_in: 3, errors: HARMLESS, short: true };
+            let result = run(backend, faults);
+            assert!(matches!(result, Ok(Ok(()))), "seed {seed}: {result:?}");
+        }
+    });
+}
+
+/// The same, and now and then an error that is told. It ends what it has to end.
+#[test]
+fn an_error_among_many_is_told_and_leaves_nothing_behind() {
+    on_both(|backend| {
+        let mut told = BTreeSet::new();
+        for seed in 1..=120 {
+            let faults = Faults { seed, one_in: 50, errors: &ALL, short: true };
+            told.extend(errno(run(backend, faults)));
+        }
+        let known = TOLD.iter().map(|(_, errno)| *errno).collect::<BTreeSet<_>>();
+        assert!(told.is_subset(&known), "{told:?}");
+        assert!(told.len() >= 5, "of {} errors only {told:?} were told", known.len());
+    });
+}
+
+/// No site is forgotten: what the sources call is in the tables above, and is called here.
+#[test]
+fn every_site_is_in_the_tables_and_is_called() {
+    let source = [
+        include_str!("../src/sys.rs"),
+        include_str!("../src/ch07_select.rs"),
+        include_str!("../src/ch08_poll.rs"),
+        include_str!("../src/ch09_timer.rs"),
+        include_str!("../src/ch10_net.rs"),
+    ];
+    let source = source.concat();
+    let sites = ["call(", "restart(", "attempt("].into_iter().flat_map(|how| source.split(how));
+    let names = sites.filter_map(|after| after.trim_start().strip_prefix('"')?.split('"').next());
+    let names = names.collect::<BTreeSet<_>>();
+    let tables = [HARMLESS, TOLD, FATAL].concat();
+    assert_eq!(names, tables.iter().map(|(name, _)| *name).collect());
+    on_both(|backend| {
+        let calls = Ledger::open();
+        let nothing = Faults { seed: 1, one_in: 0, errors: &[], short: false };
+        run(backend, nothing).unwrap().unwrap();
+        for (name, _) in [HARMLESS, TOLD, FATAL].concat() {
+            let needed = name != "poll" || backend == "poll";
+            assert_eq!(calls.count(Event::Call(name)) > 0, needed, "{name}");
+        }
+    });
+}
+
+/// Runs `f` for each backend, and sees to it that all descriptors are closed in the end.
+fn on_both(f: fn(&'static str)) {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for backend in ["poll", "select"] {
+        within(LIMIT, move || {
+            let before = open_descriptors();
+            f(backend);
+            assert_eq!(open_descriptors(), before, "descriptors are left open");
+        });
+    }
+}
+
+fn open_descriptors() -> usize {
+    // SAFETY: `F_GETFD` takes no argument, and on a closed descriptor it fails.
+    (0..1024).filter(|fd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } != -1).count()
+}
+
+/// What comes of [`everything`], on a new thread with reactors of its own, while that goes wrong. With
+/// `short`, the reactor lies as well. Afterwards nothing goes wrong, and everything is right.
+fn run(backend: &'static str, faults: Faults) -> thread::Result<io::Result<()>> {
+    let ledger = support::ledger();
+    let thread = thread::spawn(move || {
+        ledger.attach();
+        // Layer 7's reactor has no way to say that it cannot be made.
+        ch07_select::block_on(async {});
+        sys::inject(Some(faults));
+        let result = panic::catch_unwind(|| {
+            let asked = by(backend);
+            ask_by(if faults.short { Liar::new(asked, faults.seed as u32) } else { asked })?;
+            everything(Some(faults))
+        });
+        sys::inject(None);
+        ask_by(by(backend)).and_then(|_| everything(None)).expect("nothing is left of it");
+        result
+    });
+    thread.join().expect("it goes on")
+}
+
+/// The error that was told, if there was one.
+fn errno(result: thread::Result<io::Result<()>>) -> Option<i32> {
+    let error = result.expect("no panic").err()?;
+    Some(error.raw_os_error().unwrap_or_else(|| panic!("an error of ours: {error}")))
+}
+
+/// A connection, both of whose ends are ours, two sockets for datagrams, wakes from another thread, and
+/// the same wakes in layer 7: every system call of these layers is made.
+fn everything(faults: Option<Faults>) -> io::Result<()> {
+    let listener = TcpListener::bind(([127, 0, 0, 1], 0))?;
+    let address = listener.local_addr()?;
+    let text = (0..20_000_u32).map(|n| (n % 251) as u8).collect::<Vec<_>>();
+    block_on(async {
+        let connected = try_join(TcpStream::connect(address), listener.accept());
+        let (mut client, (mut server, peer)) = connected.await?;
+        assert_eq!(client.local_addr()?, peer);
+        let send = async {
+            client.write_all(&text).await?;
+            client.close().await
+        };
+        let mut received = Vec::new();
+        try_join(send, server.read_to_end(&mut received)).await?;
+        assert!(received == text, "other bytes arrived");
+
+        let [one, other] = [(); 2].map(|()| UdpSocket::bind(([127, 0, 0, 1], 0)));
+        let (one, other) = (one?, other?);
+        let (ours, theirs, mut buffer) = (one.local_addr()?, other.local_addr()?, [0; 9]);
+        one.send_to(b"datagram", theirs).await?;
+        assert_eq!(other.recv_from(&mut buffer).await?, (8, ours));
+        // Nobody is waited for here, so no signal can come first: that is the tables' alone.
+        while let Err(error) = other.connect(ours) {
+            if error.kind() != ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
+        other.send(b"back").await?;
+        assert_eq!(one.recv_from(&mut buffer).await?, (4, theirs));
+        one.send_to(b"and on", theirs).await?;
+        assert_eq!(other.recv(&mut buffer).await?, 6);
+        woken_from_elsewhere(faults).await;
+        io::Result::Ok(())
+    })?;
+    let (mut reader, mut writer) = io::pipe()?;
+    writer.write_all(b"!")?;
+    ch07_select::block_on(async {
+        ch07_select::readable(&reader).await?;
+        woken_from_elsewhere(faults).await;
+        reader.read_exact(&mut [0])
+    })
+}
+
+/// Ready when another thread, on which the same goes wrong, has woken ten times.
+async fn woken_from_elsewhere(faults: Option<Faults>) {
+    let shared = Arc::new(Mutex::new((0, None::<Waker>)));
+    let (theirs, ledger) = (shared.clone(), support::ledger());
+    let helper = thread::spawn(move || {
+        ledger.attach();
+        sys::inject(faults);
+        for _ in 0..10 {
+            // The other one sleeps by then, most of the time.
+            thread::sleep(Duration::from_micros(100));
+            let mut shared = theirs.lock().unwrap();
+            shared.0 += 1;
+            let waker = shared.1.take();
+            drop(shared);
+            waker.into_iter().for_each(Waker::wake);
+        }
+    });
+    poll_fn(|cx| {
+        let mut shared = shared.lock().unwrap();
+        shared.1 = Some(cx.waker().clone());
+        if shared.0 == 10 { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    helper.join().unwrap();
+}
