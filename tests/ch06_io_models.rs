@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use example::table::{MODELS, Model, report, select, tickers};
-use example::traps::{Way, half_a_line, sent_and_answered, signal_before_sleep};
+use example::traps::{Way, half_a_line, sent_and_answered, signal_before_sleep, too_late};
 use under_await::ch06_io_models::{blocking, multiplexed, non_blocking, signal_driven};
 use under_await::ledger::{Event, Ledger};
 use under_await::sys::{self, Faults};
@@ -342,6 +342,17 @@ fn half_a_line_holds_up_who_reads_until_it_would_block_and_then_blocks() {
         if cfg!(target_os = "linux") {
             assert!(!half_a_line(false).unwrap());
         }
+    });
+}
+
+/// UNP's blocking accept: the client that was reported has gone, and a listener that blocks waits for
+/// the next one, with everybody else.
+#[test]
+fn accept_waits_for_the_next_client_unless_it_must_not_block() {
+    alone("accept_waits_for_the_next_client_unless_it_must_not_block", || {
+        too_late(false).unwrap().1.expect("the next client ends it");
+        let error = too_late(true).unwrap().1.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     });
 }
 

@@ -43,6 +43,13 @@ pub(crate) fn show(out: &mut impl Write) -> io::Result<()> {
         let answered = if answered { "is answered" } else { "has no answer after 300 ms" };
         writeln!(out, "  {name:24}the next one {answered}")?;
     }
+    writeln!(out, "\n`poll` says that a client is there, and then it is not: what accept(2) says")?;
+    for (name, non_blocking) in [("a listener that blocks", false), ("a non-blocking one", true)] {
+        let (time, accepted) = too_late(non_blocking)?;
+        let said = accepted.map_or_else(|error| error.to_string(), |()| "the next client".into());
+        writeln!(out, "  {name:24}~{} ms: {said}", time.as_millis())?;
+    }
+    writeln!(out, "  {:24}{}", "reset by the client", reset_before_accept()?)?;
     show_linux(out)
 }
 
@@ -231,6 +238,51 @@ fn serve(stream: &mut TcpStream, line: &mut Vec<u8>) -> bool {
     }
 }
 // ANCHOR_END: serve
+
+// ANCHOR: too_late
+/// A client connects, and `poll` says so; but another thread accepts it first. The next client comes
+/// 300 ms later. How long accept(2) takes us, and what it says: `Ok` if it has waited for that one.
+pub(crate) fn too_late(non_blocking: bool) -> io::Result<(Duration, io::Result<()>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(non_blocking)?;
+    let address = listener.local_addr()?;
+    let _client = TcpStream::connect(address)?;
+    wait(&mut [libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 }])?;
+    let _taken = listener.accept()?;
+    let next = thread::spawn(move || {
+        thread::sleep(LIMIT);
+        TcpStream::connect(address)
+    });
+    let (start, accepted) = (Instant::now(), listener.accept().map(drop));
+    let time = start.elapsed();
+    next.join().expect("it does not panic")?;
+    Ok((time, accepted))
+}
+// ANCHOR_END: too_late
+
+/// A client connects, and resets the connection before it is accepted. Some systems take it out of the
+/// queue, as Stevens saw, and then accept(2) waits for the next one; others hand out what is left of it.
+fn reset_before_accept() -> io::Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let client = TcpStream::connect(listener.local_addr()?)?;
+    wait(&mut [libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 }])?;
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let (fd, length) = (client.as_raw_fd(), size_of_val(&linger) as libc::socklen_t);
+    sys::call("setsockopt", || {
+        let (linger, level, option) = (&raw const linger, libc::SOL_SOCKET, libc::SO_LINGER);
+        // SAFETY: pointer and length are those of `linger`. A close is a reset then.
+        unsafe { libc::setsockopt(fd, level, option, linger.cast(), length) }
+    })?;
+    drop(client);
+    Ok(match listener.accept() {
+        Err(error) => error.to_string(),
+        Ok((mut stream, _)) => match stream.read(&mut [0; 8]) {
+            Err(error) => format!("gives it, and its first read: {error}"),
+            Ok(length) => format!("gives it, and {length} bytes"),
+        },
+    })
+}
 
 #[cfg(not(target_os = "linux"))]
 fn show_linux(out: &mut impl Write) -> io::Result<()> {
