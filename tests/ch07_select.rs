@@ -2,14 +2,15 @@
 
 #![cfg(all(unix, not(miri)))] // select(2).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::env;
-use std::io::{self, ErrorKind, PipeReader, PipeWriter, Write};
+use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::pin::{Pin, pin};
 use std::process::{Command, Stdio};
-use std::task::{Context, Waker};
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -62,6 +63,85 @@ fn the_newest_waker_wins() {
     });
 }
 
+/// K08. No borrow of the reactor is alive while a waker runs, and none while one is dropped.
+#[test]
+fn a_waker_may_use_the_reactor() {
+    thread_local! {
+        static WOKEN: Cell<u32> = const { Cell::new(0) };
+    }
+    /// A wait for `io`, started and dropped.
+    fn use_the_reactor(io: &PipeReader) {
+        let mut wait = pin!(readable(io));
+        assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    struct Busy(PipeReader);
+    impl Wake for Busy {
+        fn wake(self: Arc<Self>) {
+            use_the_reactor(&self.0);
+            WOKEN.set(WOKEN.get() + 1);
+        }
+    }
+    impl Drop for Busy {
+        fn drop(&mut self) {
+            use_the_reactor(&self.0);
+        }
+    }
+    within(LIMIT, || {
+        let ((reader, writer), (other, _writer)) = (pipe(), pipe());
+        let waker = || Waker::from(Arc::new(Busy(other.try_clone().unwrap())));
+        let mut wait = Box::pin(readable(&reader));
+        // The second one takes the place of the first, which is dropped.
+        for _ in 0..2 {
+            assert!(wait.as_mut().poll(&mut Context::from_waker(&waker())).is_pending());
+        }
+        put(&writer);
+        block_on(later(10));
+        assert_eq!(WOKEN.get(), 1);
+        assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        let mut wait = Box::pin(readable(&other));
+        assert!(wait.as_mut().poll(&mut Context::from_waker(&waker())).is_pending());
+        drop(wait);
+    });
+}
+
+/// A wake from another thread is used up by the sleep that it ends: the next one sleeps as well.
+#[test]
+fn a_wake_ends_one_sleep() {
+    within(LIMIT, || {
+        for _ in 0..5 {
+            let calls = selects();
+            block_on(later(20));
+            assert!(selects() - calls <= 2, "{} calls", selects() - calls);
+        }
+    });
+}
+
+/// A timeout of less than select(2) can say is a short sleep, and not a look: of a hundred, the thread
+/// gives up the processor in most.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_shortest_timeout_is_a_sleep() {
+    within(LIMIT, || {
+        let (mut none, before) = ([FdSet::new(), FdSet::new()], sleeps());
+        for _ in 0..100 {
+            let [reads, writes] = &mut none;
+            assert_eq!(select(reads, writes, Some(Duration::from_nanos(1))).unwrap(), 0);
+        }
+        let slept = sleeps() - before;
+        assert!(slept >= 50, "{slept} sleeps");
+    });
+}
+
+/// How often this thread has given up the processor to wait for something.
+#[cfg(target_os = "linux")]
+fn sleeps() -> i64 {
+    // SAFETY: all zeroes is a `rusage`.
+    let mut usage = unsafe { std::mem::zeroed::<libc::rusage>() };
+    // SAFETY: `usage` is ours to be written.
+    assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) }, 0);
+    usage.ru_nvcsw
+}
+
 /// A wait that was dropped is asked for no more: what it waited for ends no sleep.
 #[test]
 fn a_dropped_wait_leaves_the_set() {
@@ -74,7 +154,7 @@ fn a_dropped_wait_leaves_the_set() {
             drop(wait);
             put(&writer);
             drop(waker);
-            assert_eq!(std::sync::Arc::strong_count(&bell), 1, "its waker is still kept");
+            assert_eq!(Arc::strong_count(&bell), 1, "its waker is still kept");
         }
         let calls = selects();
         block_on(later(30));
@@ -232,8 +312,17 @@ fn timeouts_are_rounded_up_and_cut() {
             assert_eq!(wait(time + Duration::from_nanos(1)), 0);
             assert!(start.elapsed() >= time, "{:?} of {time:?}", start.elapsed());
         }
-        put(&writer);
-        assert_eq!(wait(Duration::MAX), 1);
+        // None of these fits into what the call takes; cut off, they would be 0 or less.
+        for long in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_secs(1 << 63)] {
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    thread::sleep(Duration::from_millis(10));
+                    put(&writer);
+                });
+                assert_eq!(wait(long), 1, "{long:?}");
+            });
+            (&reader).read_exact(&mut [0]).unwrap();
+        }
     });
 }
 

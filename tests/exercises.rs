@@ -223,7 +223,8 @@ chapter! {
     except {}
     mistakes {
         looks_before_it_parks one_place_for_both keeps_the_first_waker lets_go_of_nothing always_interested
-        tells_nobody_who_moved asks_one_by_one sparing
+        tells_nobody_who_moved asks_one_by_one sparing keys_never_grow_old only_what_was_asked
+        sets_the_flag_only
     }
 }
 
@@ -236,7 +237,7 @@ chapter! {
         in_the_order_of_deadlines timers_come_and_go_while_others_fire held_up
     }
     mistakes {
-        an_entry_for_every_poll falls_behind first_come_first_kept no_number one_round_only
+        a_thread_for_each an_entry_for_every_poll falls_behind first_come_first_kept no_number one_round_only
         rounded_down rounded_up_and_over stays_in_the_map strictly_later ticks
     }
 }
@@ -246,7 +247,7 @@ chapter! {
     ch10, "10-net", "10_net", ch10_net, starter_10,
     except {}
     mistakes {
-        accepts_in_a_hurry accepts_stubbornly every_error_is_pending gives_up_at_the_first
+        accepts_in_a_hurry accepts_stubbornly changes_it_each_time every_error_is_pending gives_up_at_the_first
         leaves_no_waker no_error_is_connected starts_from_the_front woken_is_connected
     }
 }

@@ -41,6 +41,13 @@ checks! {
         let (attempts, rung) = (attempts.get(), bell.rung());
         ensure!(attempts == 1, "wrong-result", "{attempts} attempts were made; 1 is needed.");
         ensure!(rung == 0, "busy-poll", "The waker was woken {rung} times by a poll that was ready.");
+        let calls = ledger().count(Event::Call("fcntl"));
+        ensure!(
+            calls == 0,
+            "extra-call",
+            "Beside the attempt there were {calls} calls of fcntl. The descriptor does not block, and 0 \
+             are needed."
+        );
     }
 
     /// An attempt that would wait leaves the waker, and is made again after the wake.
