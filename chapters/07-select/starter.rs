@@ -22,6 +22,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, PipeReader, PipeWriter};
+use std::marker::PhantomData;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::pin::{Pin, pin};
@@ -139,23 +140,26 @@ thread_local! {
 
 /// Lends out this thread's reactor. Nothing of the user's may run meanwhile.
 fn with_reactor<T>(f: impl FnOnce(&mut Reactor) -> io::Result<T>) -> io::Result<T> {
-    REACTOR.with_borrow_mut(|reactor| match reactor {
+    let lend = |reactor: &RefCell<Option<Reactor>>| match &mut *reactor.borrow_mut() {
         Some(reactor) => f(reactor),
-        None => f(reactor.insert(Reactor::new()?)),
-    })
+        none => f(none.insert(Reactor::new()?)),
+    };
+    // An error means that the thread is ending, and that its reactor has gone before us.
+    REACTOR.try_with(lend).map_err(io::Error::other)?
 }
 
-/// Ready when a read from `io` would not wait.
+/// Ready when a read from `io` would not wait. Of several that wait for the same descriptor, the last
+/// one has its place. Cancel safe: nothing was read.
 ///
 /// # Errors
 /// When select(2) has no bit for it.
 pub async fn readable(io: &impl AsFd) -> io::Result<()> {
-    Readiness { fd: io.as_fd().as_raw_fd(), direction: Direction::Read, waiting: false }.await
+    Readiness::new(io, Direction::Read).await
 }
 
-/// Ready when a write to `io` would not wait. Its errors are those of [`readable`].
+/// Ready when a write to `io` would not wait. All else is as with [`readable`].
 pub async fn writable(io: &impl AsFd) -> io::Result<()> {
-    Readiness { fd: io.as_fd().as_raw_fd(), direction: Direction::Write, waiting: false }.await
+    Readiness::new(io, Direction::Write).await
 }
 
 /// The future of both.
@@ -164,6 +168,14 @@ struct Readiness {
     direction: Direction,
     /// Whether it has left a waker. When that has gone, the reactor took it: the descriptor is ready.
     waiting: bool,
+    /// The waker is in the reactor of one thread, so this is not `Send`.
+    here: PhantomData<*const ()>,
+}
+
+impl Readiness {
+    fn new(io: &impl AsFd, direction: Direction) -> Self {
+        Readiness { fd: io.as_fd().as_raw_fd(), direction, waiting: false, here: PhantomData }
+    }
 }
 
 impl Future for Readiness {
@@ -191,16 +203,16 @@ impl Drop for Readiness {
 }
 
 impl Reactor {
-    /// Sleeps until something that somebody waits for is ready, and returns its wakers. Nobody
-    /// waits for it any longer then.
-    fn wait(&mut self) -> io::Result<Vec<Waker>> {
+    /// Sleeps until something that somebody waits for is ready, at most for `timeout`, and returns
+    /// its wakers. Nobody waits for it any longer then.
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Vec<Waker>> {
         let mut sets = [FdSet::new(), FdSet::new()];
         sets[0].insert(self.pipe.as_raw_fd())?;
         for (set, wakers) in sets.iter_mut().zip(&self.wakers) {
             wakers.keys().try_for_each(|fd| set.insert(*fd))?;
         }
         let [reads, writes] = &mut sets;
-        if sys::unless_interrupted(select(reads, writes, None))? == 0 {
+        if sys::unless_interrupted(select(reads, writes, timeout))? == 0 {
             return Ok(Vec::new()); // After a signal the sets say nothing.
         }
         if sets[0].contains(self.pipe.as_raw_fd()) {
@@ -236,10 +248,13 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;
         }
-        while !root.woken.swap(false, Ordering::Acquire) {
-            let fired = with_reactor(Reactor::wait).expect("select waits");
+        // At least once, if only to look: a future that wakes itself must not keep the others waiting.
+        while {
+            let timeout = root.woken.load(Ordering::Acquire).then_some(Duration::ZERO);
+            let fired = with_reactor(|reactor| reactor.wait(timeout)).expect("select waits");
             fired.into_iter().for_each(Waker::wake);
-        }
+            !root.woken.swap(false, Ordering::Acquire)
+        } {}
     }
 }
 

@@ -117,7 +117,8 @@ fn with_reactor<T>(f: impl FnOnce(&mut Reactor) -> io::Result<T>) -> io::Result<
         Some(reactor) => f(reactor),
         none => f(none.insert(new_reactor()?)),
     };
-    REACTOR.try_with(lend).unwrap_or_else(|ended| Err(io::Error::other(ended)))
+    // An error means that the thread is ending, and that its reactor has gone before us.
+    REACTOR.try_with(lend).map_err(io::Error::other)?
 }
 
 fn new_reactor() -> io::Result<Reactor> {
@@ -129,13 +130,19 @@ fn new_reactor() -> io::Result<Reactor> {
 }
 
 /// Has this thread ask the kernel by `backend` from now on; returns the one before. Otherwise it asks
-/// by poll, or by select if the environment says `UNDER_AWAIT_REACTOR=select`.
-pub fn ask_by(backend: Box<dyn Backend>) -> io::Result<Box<dyn Backend>> {
-    with_reactor(|reactor| Ok(std::mem::replace(&mut reactor.backend, backend)))
+/// by poll, or by select if the environment says `UNDER_AWAIT_REACTOR=select`. Fails, and leaves it at
+/// the one before, when `backend` cannot watch what is in the table.
+pub fn ask_by(mut backend: Box<dyn Backend>) -> io::Result<Box<dyn Backend>> {
+    with_reactor(|reactor| {
+        let mut rows = reactor.table.iter().enumerate();
+        rows.try_for_each(|(row, pollfd)| backend.changed(row, pollfd.fd, pollfd.events))?;
+        Ok(std::mem::replace(&mut reactor.backend, backend))
+    })
 }
 
 /// Sleeps until something is ready, at most for `timeout`, and wakes whoever waits for it. Only looks
-/// if `awake` holds. Returns early after a wake of a [`Root`], or when a signal comes.
+/// if `awake` holds; that is asked while the reactor is lent out, and must not use it. Returns early
+/// after a wake of a [`Root`], or when a signal comes. Fails as poll(2) and select(2).
 pub fn wait(timeout: Option<Duration>, awake: impl Fn() -> bool) -> io::Result<()> {
     let wakers: io::Result<Vec<Option<Waker>>> = with_reactor(|reactor| {
         todo!("8.1: say that you are parked, look, ask, and fire the rows that are ready")
@@ -176,7 +183,8 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// A row for `io`, at which nobody waits yet.
+    /// A row for `io`, at which nobody waits yet. Fails when the backend cannot watch `io`, as select(2)
+    /// cannot from `FD_SETSIZE` on, or when this thread's reactor cannot be made.
     pub fn new(io: &impl AsFd) -> io::Result<Self> {
         let fd = io.as_fd().as_raw_fd();
         with_reactor(|reactor| {
@@ -214,7 +222,7 @@ impl Drop for Registration {
     }
 }
 
-/// Ready when `io` is ready in `direction`, or may be.
+/// Ready when `io` is ready in `direction`, or may be. Fails as [`Registration::new`]. Cancel safe.
 pub async fn ready_to(direction: Direction, io: &impl AsFd) -> io::Result<()> {
     let registration = Registration::new(io)?;
     let mut waiting = false;
@@ -227,6 +235,9 @@ pub async fn ready_to(direction: Direction, io: &impl AsFd) -> io::Result<()> {
 }
 
 /// Runs `future` to completion on this thread, which sleeps in the kernel while it is pending.
+///
+/// # Panics
+/// When this thread's reactor cannot be made, or the system refuses to wait.
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = std::pin::pin!(future.into_future());
     let root = Root::new().expect("this thread has a reactor");
@@ -253,7 +264,7 @@ pub struct Root {
 }
 
 impl Root {
-    /// A waker for this thread.
+    /// A waker for this thread. Fails when its reactor cannot be made: that takes a pipe.
     pub fn new() -> io::Result<Arc<Self>> {
         let sleep = with_reactor(|reactor| Ok(reactor.sleep.clone()))?;
         Ok(Arc::new(Root { woken: false.into(), sleep }))

@@ -110,7 +110,7 @@ impl TcpListener {
 
     /// The address it listens at. Fails as getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.io.local_addr()
+        sys::attempt("getsockname", || self.io.io.local_addr())
     }
 
     /// Waits for the next connection. Cancel safe: what nobody took is there for the next call.
@@ -152,7 +152,6 @@ impl TcpStream {
     /// as connect(2). For a silent peer that may take minutes: put a timeout around it.
     pub async fn connect(address: impl Into<SocketAddr>) -> io::Result<Self> {
         let stream = TcpStream::over(sys::begin_connect(address.into())?)?;
-        stream.set_nodelay(true)?;
         stream.io.io(Direction::Write, connected).await?;
         Ok(stream)
     }
@@ -170,12 +169,12 @@ impl TcpStream {
 
     /// The address of the other side. Fails as getpeername(2).
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.io.peer_addr()
+        sys::attempt("getpeername", || self.io.io.peer_addr())
     }
 
     /// The address of this side. Fails as getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.io.local_addr()
+        sys::attempt("getsockname", || self.io.io.local_addr())
     }
 
     /// Whether small writes go out at once, or wait until the peer has acknowledged those before.
@@ -275,7 +274,7 @@ impl UdpSocket {
 
     /// The address it is bound to. Fails as getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.io.local_addr()
+        sys::attempt("getsockname", || self.io.io.local_addr())
     }
 
     /// From now on, sends to `peer` and hears from nobody else. Fails as connect(2), and never waits.

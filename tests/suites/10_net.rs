@@ -319,9 +319,11 @@ fn unrecorded<T>(f: impl FnOnce() -> T) -> T {
 
 /// A listener of the subject's, and a client who knocks.
 fn knocked() -> (TcpListener, net::TcpStream) {
-    let listener = unrecorded(|| TcpListener::bind(([127, 0, 0, 1], 0)).unwrap());
-    let client = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (listener, client)
+    unrecorded(|| {
+        let listener = TcpListener::bind(([127, 0, 0, 1], 0)).unwrap();
+        let client = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (listener, client)
+    })
 }
 
 /// A pipe, its reading end ready for the subject.
