@@ -4,13 +4,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::env;
+use std::future::poll_fn;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::pin::{Pin, pin};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -113,6 +114,30 @@ fn a_wake_ends_one_sleep() {
             block_on(later(20));
             assert!(selects() - calls <= 2, "{} calls", selects() - calls);
         }
+    });
+}
+
+/// However many the wakes between two polls, they are one byte; on the thread itself, they are none.
+#[test]
+fn many_wakes_are_one_byte() {
+    within(LIMIT, || {
+        let (ledger, mut woken) = (ledger(), false);
+        block_on(poll_fn(|cx| {
+            if woken {
+                return Poll::Ready(());
+            }
+            woken = true;
+            let (waker, ledger) = (cx.waker().clone(), ledger.clone());
+            let others = thread::spawn(move || {
+                ledger.attach();
+                (0..100).for_each(|_| waker.wake_by_ref());
+            });
+            others.join().unwrap();
+            Poll::Pending
+        }));
+        assert_eq!(ledger.count(Event::Call("write")), 1);
+        block_on(support::self_wakes(100));
+        assert_eq!(ledger.count(Event::Call("write")), 1);
     });
 }
 
