@@ -185,6 +185,7 @@ chapter! {
     except { nested }
     mistakes {
         cleared_after_the_poll flag_without_unpark naps never_cleared no_flag parks_once tidied_away
+        relaxed stores_and_forgets unparks_first sleeps_in_naps looks_once notifies_first
     }
 }
 

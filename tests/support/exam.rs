@@ -22,6 +22,8 @@ use super::story;
 pub struct Check {
     /// The hole it examines: `4.2` is the second of chapter 4.
     pub hole: &'static str,
+    /// The other holes that it runs through: what is wrong may be there.
+    pub with: &'static [&'static str],
     /// Its name, a claim in snake case.
     pub name: &'static str,
     /// The rule that it checks, in a sentence.
