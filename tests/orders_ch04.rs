@@ -149,6 +149,27 @@ fn a_future_that_parks_goes_well_in_every_order() {
     none_hangs("a future that parks", &with_a_future_that_parks(block_on));
 }
 
+/// The reader's checks that play orders, on the layer itself: elsewhere it is compiled with std.
+#[test]
+fn the_checks_of_the_chapter_play_the_layer() {
+    for check in chapter::CHECKS.iter().filter(|check| check.name.contains("order")) {
+        let start = std::time::Instant::now();
+        (check.run)();
+        println!("{}: {:?}", check.name, start.elapsed());
+    }
+}
+
+#[allow(unused, unreachable_pub, unfulfilled_lint_expectations)]
+mod chapter {
+    mod subject {
+        pub(crate) use crate::ch04_park::*;
+        pub(crate) mod extend {
+            include!("../chapters/04-park/extend.rs");
+        }
+    }
+    include!("suites/04_park.rs");
+}
+
 // ── What the layer avoids ──
 
 /// Without a flag, a future that parks swallows the token that was meant for `block_on`.

@@ -1,15 +1,16 @@
 // What chapter 4 asks beyond its layer.
+//
+// `model` has std's atomics, locks and parking once more. They do what std's do, and stop at every
+// step for the checks, which play the steps in every order. In your file the layer has them as well.
+// The checks play the layer in every order.
 
-use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::schedules::model;
+use crate::support::schedules::model::{self, Condvar, Mutex};
 
 /// A parker without `thread::park`: a flag in a mutex, and a condition variable to wait for it.
 #[derive(Clone, Debug, Default)]

@@ -24,9 +24,9 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::support::schedules::model::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use crate::support::schedules::model::thread::{self, Thread};
 
 use under_await::ledger;
 use under_await::ledger::Event;
@@ -130,17 +130,18 @@ impl Wake for Signal {
 /// What the chapter does not show.
 pub mod extend {
     // What chapter 4 asks beyond its layer.
+    //
+    // `model` has std's atomics, locks and parking once more. They do what std's do, and stop at every
+    // step for the checks, which play the steps in every order. In your file the layer has them as well.
+    // The checks play the layer in every order.
 
-    use std::marker::PhantomData;
     use std::pin::pin;
     use std::sync::Arc;
     use std::sync::atomic::Ordering;
-    use std::sync::{Condvar, Mutex};
     use std::task::{Context, Poll, Wake, Waker};
-    use std::thread;
     use std::time::{Duration, Instant};
 
-    use crate::support::schedules::model;
+    use crate::support::schedules::model::{self, Condvar, Mutex};
 
     /// A parker without `thread::park`: a flag in a mutex, and a condition variable to wait for it.
     #[derive(Clone, Debug, Default)]

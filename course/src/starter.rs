@@ -28,6 +28,7 @@ pub(crate) fn starter(layer: &str, extend: &str, open: impl Fn(&str) -> bool) ->
     let layer = dug(layer, &open)
         .replace("use crate::", "use under_await::")
         .replace("#![forbid(unsafe_code)]", "#![deny(unsafe_code)]");
+    let layer = if extend.contains(PLAYED) { modelled(&layer) } else { layer };
     let (doc, code) = split_doc(&layer);
     let extend = indented(&dug(extend, &open));
     format!(
@@ -35,6 +36,18 @@ pub(crate) fn starter(layer: &str, extend: &str, open: impl Fn(&str) -> bool) ->
          {}\n/// What the chapter does not show.\npub mod extend {{\n{extend}}}\n",
         code.trim_start(),
     )
+}
+
+/// With this line in its `extend.rs`, a chapter's checks play the layer in every order of its steps.
+const PLAYED: &str = "// The checks play the layer in every order.\n";
+
+/// A layer with the model's atomics and parking in the place of std's. They do what std's do, and
+/// stop at every step for whoever plays them.
+fn modelled(layer: &str) -> String {
+    let model = "use crate::support::schedules::model::";
+    layer
+        .replace("use std::sync::atomic::", model)
+        .replace("use std::thread::", &format!("{model}thread::"))
 }
 
 /// The last paragraph of a starter's module doc.

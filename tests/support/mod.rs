@@ -13,6 +13,7 @@ pub mod clock;
 pub mod cloning;
 pub mod exam;
 pub mod futures;
+pub mod heard;
 #[cfg(unix)]
 pub mod net;
 #[cfg(unix)]
@@ -21,7 +22,7 @@ pub mod schedules;
 pub mod story;
 pub mod watchdog;
 
-pub use allocations::allocations;
+pub use allocations::{Memory, allocations, memory};
 pub use ball::ball_game;
 pub use clock::thread_cpu_time;
 pub use cloning::cloning;
@@ -42,13 +43,19 @@ pub use watchdog::within;
 ///     "4.2" fn a_wake_before_the_sleep() { … }
 /// }
 /// ```
+///
+/// `"4.3" with "4.1" "4.2" fn …` says that it runs through two other holes as well.
 macro_rules! checks {
-    ($( #[doc = $rule:literal] $hole:literal fn $name:ident() $body:block )*) => {
+    ($(
+        #[doc = $rule:literal]
+        $hole:literal $(with $($with:literal)+)? fn $name:ident() $body:block
+    )*) => {
         $( #[doc = $rule] fn $name() $body )*
 
         /// The checks of this suite, in order.
         pub const CHECKS: &[$crate::support::Check] = &[ $( $crate::support::Check {
             hole: $hole,
+            with: &[$($($with),+)?],
             name: stringify!($name),
             rule: $rule,
             run: $name,

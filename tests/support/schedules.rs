@@ -2,18 +2,21 @@
 //!
 //! A race that loses a wake once in a million runs loses it in one certain order. So no luck is
 //! needed: stop every thread at every [`point`], let one of them go on at a time, and try all the
-//! choices. What stands between two points runs as one step. Memory is seen in one order by all;
-//! weaker ones are loom's business.
+//! choices. What stands between two points runs as one step. All see the values of atomics in one
+//! order; what their orderings hand on besides is kept count of in [`heard`](super::heard).
 
 // The real one: in `tests/orders_*.rs` the model below stands in for `std`'s locks and atomics.
 extern crate std as real;
 
-use std::cell::RefCell;
+use core::sync::atomic::{AtomicU32, Ordering};
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::thread;
 
 use self::real::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use super::heard;
 
 /// A thread of the play: its name and what it does.
 pub struct Actor {
@@ -33,10 +36,33 @@ pub fn point(label: &'static str) {
 
 /// A place where this actor waits until `ready`. If all wait and none is ready, the order hangs.
 pub fn wait_until(label: &'static str, ready: impl Fn() -> bool + Send + 'static) {
+    POINTS.set(POINTS.get() + 1);
+    if IN_ONE_STEP.take() && ready() {
+        return note(label);
+    }
     let me = ME.with_borrow(Clone::clone);
     if let Some((me, stage)) = me.filter(|_| !thread::panicking()) {
         stage.wait_for_turn(me, Stop { label, ready: Box::new(ready) });
     }
+}
+
+/// A line in the order that is shown, and no point: nobody comes in between.
+pub fn note(label: &'static str) {
+    if let Some((me, stage)) = ME.with_borrow(Clone::clone) {
+        stage.scene.lock().unwrap().notes.push((me, label));
+    }
+}
+
+/// The next point is part of this step: there are fewer orders to play where it makes no difference.
+pub fn in_one_step_with_the_next() {
+    IN_ONE_STEP.set(true);
+}
+
+/// How many points `f` passes: none if it does not use the [`model`].
+pub fn points(f: impl FnOnce()) -> u64 {
+    let before = POINTS.get();
+    f();
+    POINTS.get() - before
 }
 
 /// Plays what `actors` makes, in every order.
@@ -46,7 +72,7 @@ pub fn every_order(actors: impl Fn() -> Vec<Actor>) -> Orders {
     loop {
         let order = play(actors(), &mut path);
         orders.total += 1;
-        let endless = order.steps.len() == MOST_STEPS;
+        let endless = order.endless;
         orders.bad.extend(order.why.is_some().then_some(order));
         if endless {
             // There are as many more as one has patience for.
@@ -72,6 +98,13 @@ pub struct Orders {
     pub bad: Vec<Order>,
 }
 
+impl Orders {
+    /// The shortest of the bad ones.
+    pub fn example(&self) -> Option<&Order> {
+        self.bad.iter().min_by_key(|order| order.steps.len())
+    }
+}
+
 /// One order of steps.
 #[derive(Debug)]
 pub struct Order {
@@ -79,6 +112,8 @@ pub struct Order {
     actors: Vec<&'static str>,
     /// Whose turn it was, and what they were about to do.
     steps: Vec<(usize, &'static str)>,
+    /// Whether it was ended because it went round in circles.
+    endless: bool,
     /// Who stood at a slot when another actor's panic ended it.
     stood: Vec<usize>,
     /// What is wrong with this order, if anything.
@@ -87,12 +122,11 @@ pub struct Order {
 
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let endless = self.steps.len() == MOST_STEPS;
-        for (actor, label) in self.steps.iter().take(if endless { 10 } else { MOST_STEPS }) {
+        for (actor, label) in self.steps.iter().take(if self.endless { 10 } else { usize::MAX }) {
             let column = " ".repeat(26 * actor);
             writeln!(f, "  {column}{}: {label}", self.actors[*actor])?;
         }
-        if endless {
+        if self.endless {
             writeln!(f, "  … and so on")?;
         }
         for actor in &self.stood {
@@ -120,6 +154,8 @@ struct Stop {
 struct Stage {
     scene: Mutex<Scene>,
     changed: Condvar,
+    /// How often somebody has ended all sleeps for no reason.
+    early: Arc<AtomicU32>,
 }
 
 #[derive(Default)]
@@ -128,6 +164,8 @@ struct Scene {
     stops: Vec<Option<Stop>>,
     /// Which actors have left.
     gone: Vec<bool>,
+    /// What the actors have noted since the last step.
+    notes: Vec<(usize, &'static str)>,
     /// Who may go on.
     turn: Option<usize>,
     /// The play is over, with some actors still waiting: they unwind.
@@ -138,6 +176,8 @@ struct Scene {
 
 thread_local! {
     static ME: RefCell<Option<(usize, Arc<Stage>)>> = const { RefCell::new(None) };
+    static IN_ONE_STEP: Cell<bool> = const { Cell::new(false) };
+    static POINTS: Cell<u64> = const { Cell::new(0) };
 }
 
 impl Stage {
@@ -168,6 +208,7 @@ impl Stage {
     /// The whole life of an actor.
     fn act(self: Arc<Self>, me: usize, play: Box<dyn FnOnce() + Send>) {
         ME.set(Some((me, self.clone())));
+        heard::begin(me);
         let result = panic::catch_unwind(AssertUnwindSafe(play));
         let mut scene = self.scene.lock().unwrap();
         if let Err(payload) = result
@@ -197,6 +238,7 @@ fn play(actors: Vec<Actor>, path: &mut Vec<Choice>) -> Order {
     let mut order = Order {
         actors: actors.iter().map(|actor| actor.name).collect(),
         steps: Vec::new(),
+        endless: false,
         stood: Vec::new(),
         why: None,
     };
@@ -213,6 +255,7 @@ fn play(actors: Vec<Actor>, path: &mut Vec<Choice>) -> Order {
 
     for depth in 0.. {
         let mut scene = stage.all_stopped();
+        order.steps.append(&mut scene.notes);
         let waiting = scene.stops.iter().flatten().map(|stop| stop.label).collect::<Vec<_>>();
         let can_go = |i: &usize| scene.stops[*i].as_ref().is_some_and(|stop| (stop.ready)());
         let ready = (0..scene.gone.len()).filter(can_go).collect::<Vec<_>>();
@@ -220,7 +263,10 @@ fn play(actors: Vec<Actor>, path: &mut Vec<Choice>) -> Order {
             Some(text) => Some(text.clone()),
             None if waiting.is_empty() => break,
             None if ready.is_empty() => Some(format!("nobody can go on: {}", waiting.join(", "))),
-            None if depth == MOST_STEPS => Some("it goes round in circles".to_owned()),
+            None if depth == MOST_STEPS => {
+                order.endless = true;
+                Some("it goes round in circles".to_owned())
+            }
             None => None,
         };
         if order.why.is_some() {
@@ -250,167 +296,214 @@ fn play(actors: Vec<Actor>, path: &mut Vec<Choice>) -> Order {
     order
 }
 
-/// std's atomics and parking, with a [`point`] before every step, so that code written for std can
-/// be played in every order.
+/// Whether this thread is an actor.
+fn acting() -> bool {
+    ME.with_borrow(Option::is_some)
+}
+
+/// Ends every sleep that has begun, in [`model::thread::park`] or on a [`model::Condvar`], although
+/// nobody was woken: std's may do that, too.
+pub fn end_sleeps_early() {
+    point("end a sleep, for no reason");
+    if let Some((_, stage)) = ME.with_borrow(Clone::clone) {
+        stage.early.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// std's atomics, locks and parking, with a [`point`] before every step, so that code written for
+/// std can be played in every order. Outside of [`every_order`] they do what std's do.
 pub mod model {
     // `core`'s, for in `tests/orders_*.rs` this module stands in for `std`'s.
-    use core::sync::atomic::{self, Ordering};
+    use core::sync::atomic;
+    pub use core::sync::atomic::Ordering;
+    use core::time::Duration;
+    use std::collections::VecDeque;
 
     use super::real::{panic, sync};
-    use super::{AT_THE_SLOT, point, wait_until};
+    use super::{AT_THE_SLOT, ME, acting, point, wait_until};
+    use crate::support::heard::{self, Handed};
 
-    /// As [`std::sync::atomic::AtomicBool`]; every operation is a point.
-    #[derive(Debug, Default)]
-    pub struct AtomicBool(atomic::AtomicBool);
+    macro_rules! atomic {
+        (
+            $name:ident, $value:ty, $store:expr, $swap:expr, $($change:ident)*
+        ) => {
+            #[doc = concat!("As [`std::sync::atomic::", stringify!($name), "`]; every operation is a point.")]
+            #[derive(Debug, Default)]
+            pub struct $name {
+                value: atomic::$name,
+                handed: Handed,
+            }
 
-    impl AtomicBool {
-        /// As std's.
-        pub const fn new(value: bool) -> Self {
-            AtomicBool(atomic::AtomicBool::new(value))
-        }
+            impl $name {
+                /// As std's.
+                pub const fn new(value: $value) -> Self {
+                    $name { value: atomic::$name::new(value), handed: Handed::new() }
+                }
 
-        /// As std's.
-        pub fn load(&self, order: Ordering) -> bool {
-            point("load");
-            self.0.load(order)
-        }
+                /// As std's.
+                pub fn load(&self, order: Ordering) -> $value {
+                    point("load");
+                    self.handed.load(order);
+                    self.value.load(order)
+                }
 
-        /// As std's.
-        pub fn store(&self, value: bool, order: Ordering) {
-            point(if value { "store(true)" } else { "store(false)" });
-            self.0.store(value, order);
-        }
+                /// As std's.
+                pub fn store(&self, value: $value, order: Ordering) {
+                    point($store(value));
+                    self.handed.store(order);
+                    self.value.store(value, order);
+                }
 
-        /// As std's.
-        pub fn swap(&self, value: bool, order: Ordering) -> bool {
-            point(if value { "swap(true)" } else { "swap(false)" });
-            self.0.swap(value, order)
-        }
+                /// As std's.
+                pub fn swap(&self, value: $value, order: Ordering) -> $value {
+                    point($swap(value));
+                    self.handed.change(order);
+                    self.value.swap(value, order)
+                }
+
+                $(
+                    /// As std's.
+                    pub fn $change(&self, value: $value, order: Ordering) -> $value {
+                        point(stringify!($change));
+                        self.handed.change(order);
+                        self.value.$change(value, order)
+                    }
+                )*
+
+                /// As std's.
+                pub fn compare_exchange(
+                    &self,
+                    current: $value,
+                    new: $value,
+                    success: Ordering,
+                    failure: Ordering,
+                ) -> Result<$value, $value> {
+                    point("compare_exchange");
+                    let result = self.value.compare_exchange(current, new, success, failure);
+                    match result {
+                        Ok(_) => self.handed.change(success),
+                        Err(_) => self.handed.load(failure),
+                    }
+                    result
+                }
+
+                /// As std's, but it does not fail for no reason.
+                pub fn compare_exchange_weak(
+                    &self,
+                    current: $value,
+                    new: $value,
+                    success: Ordering,
+                    failure: Ordering,
+                ) -> Result<$value, $value> {
+                    self.compare_exchange(current, new, success, failure)
+                }
+            }
+        };
     }
 
-    /// As [`std::sync::atomic::AtomicUsize`], as far as a count needs it; every operation is a
-    /// point.
-    #[derive(Debug, Default)]
-    pub struct AtomicUsize(atomic::AtomicUsize);
+    atomic!(
+        AtomicBool,
+        bool,
+        |value| if value { "store(true)" } else { "store(false)" },
+        |value| if value { "swap(true)" } else { "swap(false)" },
+        fetch_or fetch_and fetch_xor
+    );
+    atomic!(AtomicU8, u8, |_| "store", |_| "swap", fetch_or fetch_and fetch_add fetch_sub);
+    atomic!(AtomicUsize, usize, |_| "store", |_| "swap", fetch_or fetch_and fetch_add fetch_sub);
 
-    impl AtomicUsize {
-        /// As std's.
-        pub const fn new(value: usize) -> Self {
-            AtomicUsize(atomic::AtomicUsize::new(value))
-        }
-
-        /// As std's.
-        pub fn load(&self, order: Ordering) -> usize {
-            point("load");
-            self.0.load(order)
-        }
-
-        /// As std's.
-        pub fn store(&self, value: usize, order: Ordering) {
-            point("store");
-            self.0.store(value, order);
-        }
-
-        /// As std's.
-        pub fn fetch_add(&self, value: usize, order: Ordering) -> usize {
-            point("fetch_add");
-            self.0.fetch_add(value, order)
-        }
-
-        /// As std's.
-        pub fn fetch_sub(&self, value: usize, order: Ordering) -> usize {
-            point("fetch_sub");
-            self.0.fetch_sub(value, order)
-        }
+    /// As [`std::sync::atomic::fence`].
+    pub fn fence(order: Ordering) {
+        point("fence");
+        heard::fence(order);
+        atomic::fence(order);
     }
 
-    /// As [`std::thread`], as far as it parks.
+    /// Whether somebody has ended all sleeps for no reason since this was called.
+    fn ended_early() -> impl Fn() -> bool + Send + 'static {
+        let count = ME.with_borrow(|me| me.as_ref().map(|(_, stage)| stage.early.clone()));
+        let before = count.as_ref().map(|count| count.load(Ordering::SeqCst));
+        move || count.as_ref().map(|count| count.load(Ordering::SeqCst)) != before
+    }
+
+    /// As [`std::thread`], with a model of parking.
     pub mod thread {
+        use core::ops::Deref;
         use core::sync::atomic::{AtomicBool, Ordering};
-        use std::sync::Arc;
 
-        use super::{point, wait_until};
+        use super::super::real;
+        pub use super::super::real::thread::*;
+        use super::{Duration, Handed, acting, ended_early, point, sync::Arc, wait_until};
 
         thread_local! {
-            static TOKEN: Arc<AtomicBool> = Arc::default();
+            static TOKEN: Arc<Token> = Arc::default();
+        }
+
+        /// What `unpark` leaves with an actor.
+        #[derive(Debug, Default)]
+        struct Token {
+            is_there: AtomicBool,
+            handed: Handed,
         }
 
         /// As [`std::thread::Thread`].
         #[derive(Clone, Debug)]
-        pub struct Thread(Arc<AtomicBool>);
+        pub struct Thread {
+            token: Arc<Token>,
+            thread: real::thread::Thread,
+        }
 
         /// As [`std::thread::current`].
         pub fn current() -> Thread {
-            Thread(TOKEN.with(Clone::clone))
+            Thread { token: TOKEN.with(Clone::clone), thread: real::thread::current() }
         }
 
-        /// As [`std::thread::park`], but it never returns early.
+        /// As [`std::thread::park`]; in a play it returns early only if somebody makes it.
         pub fn park() {
-            let Thread(token) = current();
-            let ready = token.clone();
-            wait_until("park", move || ready.load(Ordering::SeqCst));
-            token.store(false, Ordering::SeqCst);
+            if !acting() {
+                point("park");
+                return real::thread::park();
+            }
+            let (token, ended_early) = (TOKEN.with(Clone::clone), ended_early());
+            let there = token.clone();
+            wait_until("park", move || there.is_there.load(Ordering::SeqCst) || ended_early());
+            token.take();
+        }
+
+        /// As [`std::thread::park_timeout`]; in a play there is no time: it returns at once.
+        pub fn park_timeout(limit: Duration) {
+            point("park_timeout");
+            if !acting() {
+                return real::thread::park_timeout(limit);
+            }
+            TOKEN.with(|token| token.take());
+        }
+
+        impl Token {
+            fn take(&self) {
+                if self.is_there.swap(false, Ordering::SeqCst) {
+                    self.handed.load(Ordering::Acquire);
+                }
+            }
         }
 
         impl Thread {
             /// As [`std::thread::Thread::unpark`].
             pub fn unpark(&self) {
                 point("unpark");
-                self.0.store(true, Ordering::SeqCst);
+                if !acting() {
+                    return self.thread.unpark();
+                }
+                self.token.handed.change(Ordering::Release);
+                self.token.is_there.store(true, Ordering::SeqCst);
             }
         }
-    }
 
-    /// As [`std::sync::atomic::AtomicU8`], as far as states need it; every operation is a point.
-    #[derive(Debug, Default)]
-    pub struct AtomicU8(atomic::AtomicU8);
+        impl Deref for Thread {
+            type Target = real::thread::Thread;
 
-    impl AtomicU8 {
-        /// As std's.
-        pub const fn new(value: u8) -> Self {
-            AtomicU8(atomic::AtomicU8::new(value))
-        }
-
-        /// As std's.
-        pub fn load(&self, order: Ordering) -> u8 {
-            point("load");
-            self.0.load(order)
-        }
-
-        /// As std's.
-        pub fn store(&self, value: u8, order: Ordering) {
-            point("store");
-            self.0.store(value, order);
-        }
-
-        /// As std's.
-        pub fn swap(&self, value: u8, order: Ordering) -> u8 {
-            point("swap");
-            self.0.swap(value, order)
-        }
-
-        /// As std's.
-        pub fn fetch_or(&self, value: u8, order: Ordering) -> u8 {
-            point("fetch_or");
-            self.0.fetch_or(value, order)
-        }
-
-        /// As std's.
-        pub fn fetch_and(&self, value: u8, order: Ordering) -> u8 {
-            point("fetch_and");
-            self.0.fetch_and(value, order)
-        }
-
-        /// As std's.
-        pub fn compare_exchange(
-            &self,
-            current: u8,
-            new: u8,
-            success: Ordering,
-            failure: Ordering,
-        ) -> Result<u8, u8> {
-            point("compare_exchange");
-            self.0.compare_exchange(current, new, success, failure)
+            fn deref(&self) -> &real::thread::Thread {
+                &self.thread
+            }
         }
     }
 
@@ -443,35 +536,54 @@ pub mod model {
     pub struct Mutex<T> {
         /// Made at first use, for [`new`](Self::new) is `const`.
         locked: sync::OnceLock<sync::Arc<atomic::AtomicBool>>,
+        handed: Handed,
         data: sync::Mutex<T>,
     }
 
     /// As [`std::sync::MutexGuard`].
     #[derive(Debug)]
     pub struct MutexGuard<'a, T> {
-        locked: &'a atomic::AtomicBool,
-        data: sync::MutexGuard<'a, T>,
+        mutex: &'a Mutex<T>,
+        /// `None` only while it is being given up.
+        data: Option<sync::MutexGuard<'a, T>>,
     }
 
     impl<T> Mutex<T> {
         /// As std's.
         pub const fn new(data: T) -> Self {
-            Mutex { locked: sync::OnceLock::new(), data: sync::Mutex::new(data) }
+            let data = sync::Mutex::new(data);
+            Mutex { locked: sync::OnceLock::new(), handed: Handed::new(), data }
         }
 
         /// As std's, but never poisoned: when a play is over, its actors unwind.
         pub fn lock(&self) -> sync::LockResult<MutexGuard<'_, T>> {
-            let locked = self.locked.get_or_init(Default::default);
-            let free = locked.clone();
+            let free = self.locked().clone();
             wait_until("lock", move || !free.load(Ordering::SeqCst));
-            let data = self.data.lock().unwrap_or_else(sync::PoisonError::into_inner);
-            locked.store(true, Ordering::SeqCst);
-            Ok(MutexGuard { locked, data })
+            Ok(self.locked_by(self.data.lock().unwrap_or_else(sync::PoisonError::into_inner)))
         }
 
         /// As std's.
         pub fn into_inner(self) -> sync::LockResult<T> {
             self.data.into_inner()
+        }
+
+        fn locked(&self) -> &sync::Arc<atomic::AtomicBool> {
+            self.locked.get_or_init(Default::default)
+        }
+
+        fn locked_by<'a>(&'a self, data: sync::MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+            self.locked().store(true, Ordering::SeqCst);
+            self.handed.load(Ordering::Acquire);
+            MutexGuard { mutex: self, data: Some(data) }
+        }
+    }
+
+    impl<'a, T> MutexGuard<'a, T> {
+        /// Gives the lock up, as far as the play is concerned.
+        fn give_up(&mut self) -> sync::MutexGuard<'a, T> {
+            self.mutex.handed.store(Ordering::Release);
+            self.mutex.locked().store(false, Ordering::SeqCst);
+            self.data.take().expect("it is given up once")
         }
     }
 
@@ -479,19 +591,118 @@ pub mod model {
         type Target = T;
 
         fn deref(&self) -> &T {
-            &self.data
+            self.data.as_ref().expect("it has not been given up")
         }
     }
 
     impl<T> core::ops::DerefMut for MutexGuard<'_, T> {
         fn deref_mut(&mut self) -> &mut T {
-            &mut self.data
+            self.data.as_mut().expect("it has not been given up")
         }
     }
 
     impl<T> Drop for MutexGuard<'_, T> {
         fn drop(&mut self) {
-            self.locked.store(false, Ordering::SeqCst);
+            if self.data.is_some() {
+                drop(self.give_up());
+            }
+        }
+    }
+
+    /// As [`std::sync::Condvar`]: to begin to wait, to leave the wait and to notify are points.
+    #[derive(Debug, Default)]
+    pub struct Condvar {
+        /// Each who waits in a play, with what tells that it was notified.
+        waiting: sync::Mutex<VecDeque<sync::Arc<atomic::AtomicBool>>>,
+        condvar: sync::Condvar,
+    }
+
+    impl Condvar {
+        /// As std's.
+        pub const fn new() -> Self {
+            Condvar { waiting: sync::Mutex::new(VecDeque::new()), condvar: sync::Condvar::new() }
+        }
+
+        /// As std's; in a play it returns early only if somebody makes it.
+        pub fn wait<'a, T>(
+            &self,
+            mut guard: MutexGuard<'a, T>,
+        ) -> sync::LockResult<MutexGuard<'a, T>> {
+            point("wait");
+            let mutex = guard.mutex;
+            if !acting() {
+                let data = self.condvar.wait(guard.give_up());
+                return Ok(mutex.locked_by(data.unwrap_or_else(sync::PoisonError::into_inner)));
+            }
+            let notified = sync::Arc::new(atomic::AtomicBool::new(false));
+            self.waiting.lock().unwrap().push_back(notified.clone());
+            drop(guard.give_up());
+            let (free, ended_early) = (mutex.locked().clone(), ended_early());
+            let told = notified.clone();
+            wait_until("leave the wait", move || {
+                let ended = told.load(Ordering::SeqCst) || ended_early();
+                ended && !free.load(Ordering::SeqCst)
+            });
+            self.waiting.lock().unwrap().retain(|one| !sync::Arc::ptr_eq(one, &notified));
+            Ok(mutex.locked_by(mutex.data.lock().unwrap_or_else(sync::PoisonError::into_inner)))
+        }
+
+        /// As std's.
+        pub fn wait_while<'a, T>(
+            &self,
+            mut guard: MutexGuard<'a, T>,
+            mut condition: impl FnMut(&mut T) -> bool,
+        ) -> sync::LockResult<MutexGuard<'a, T>> {
+            while condition(&mut guard) {
+                guard = self.wait(guard)?;
+            }
+            Ok(guard)
+        }
+
+        /// As std's; in a play there is no time: the limit has passed at once.
+        pub fn wait_timeout<'a, T>(
+            &self,
+            mut guard: MutexGuard<'a, T>,
+            limit: Duration,
+        ) -> sync::LockResult<(MutexGuard<'a, T>, sync::WaitTimeoutResult)> {
+            point("wait_timeout");
+            let (mutex, limit) = (guard.mutex, if acting() { Duration::ZERO } else { limit });
+            let waited = self.condvar.wait_timeout(guard.give_up(), limit);
+            let (data, result) = waited.unwrap_or_else(sync::PoisonError::into_inner);
+            Ok((mutex.locked_by(data), result))
+        }
+
+        /// As std's.
+        pub fn wait_timeout_while<'a, T>(
+            &self,
+            mut guard: MutexGuard<'a, T>,
+            limit: Duration,
+            condition: impl FnMut(&mut T) -> bool,
+        ) -> sync::LockResult<(MutexGuard<'a, T>, sync::WaitTimeoutResult)> {
+            point("wait_timeout_while");
+            let (mutex, limit) = (guard.mutex, if acting() { Duration::ZERO } else { limit });
+            let waited = self.condvar.wait_timeout_while(guard.give_up(), limit, condition);
+            let (data, result) = waited.unwrap_or_else(sync::PoisonError::into_inner);
+            Ok((mutex.locked_by(data), result))
+        }
+
+        /// As std's.
+        pub fn notify_one(&self) {
+            point("notify_one");
+            let first = self.waiting.lock().unwrap().pop_front();
+            first.into_iter().for_each(|one| one.store(true, Ordering::SeqCst));
+            self.condvar.notify_one();
+        }
+
+        /// As std's.
+        pub fn notify_all(&self) {
+            point("notify_all");
+            self.waiting
+                .lock()
+                .unwrap()
+                .drain(..)
+                .for_each(|one| one.store(true, Ordering::SeqCst));
+            self.condvar.notify_all();
         }
     }
 }

@@ -15,6 +15,10 @@ const LINES: usize = 8;
 /// Every tag, and the rule behind it. `chapters/symptoms.md` has an entry for each.
 pub const TAGS: &[(&str, &str)] = &[
     ("todo", "this part is yours to write"),
+    (
+        "unseen",
+        "what one thread did before its `Release` is seen after the `Acquire` that reads it",
+    ),
     ("busy-poll", "between two polls there is a wake"),
     ("lost-wake", "a wake at any moment after a poll began leads to another poll"),
     ("never-polled", "a future does nothing until somebody polls it"),
@@ -36,6 +40,7 @@ pub const TAGS: &[(&str, &str)] = &[
     ("moved", "a future stays in one place from its first poll to its last"),
     ("leak", "who owns a share of the waker's data gives it up: by `wake` or by `drop`"),
     ("freed-too-early", "what is behind a waker lives as long as its last waker"),
+    ("wrong-type", "a pointer is used as what it was made from, and freed as that"),
     ("not-the-same", "wakers with the same pointer and the same table know each other"),
     ("wrong-wake", "one call of `wake` or `wake_by_ref` is one wake, and nothing else is"),
     ("old-waker", "only the waker of the latest poll counts"),
@@ -80,6 +85,7 @@ pub fn failure(
             let _ =
                 writeln!(text, "Not yet: {} · {name}\n\n[{tag}] {}", check.hole, seen.trim_end());
             let _ = writeln!(text, "\nThe rule: {}.", rule(tag));
+            let _ = write!(text, "{}", elsewhere(check));
             let _ = writeln!(text, "More on it: chapters/symptoms.md, [{tag}].");
         }
     }
@@ -94,7 +100,20 @@ pub fn failure(
 /// What a wrong answer teaches: which check, what was seen, which rule it breaks.
 pub fn lesson(check: &Check, tag: &str, seen: &str) -> String {
     let (hole, name, seen) = (check.hole, check.name.replace('_', " "), seen.trim_end());
-    format!("Not yet: {hole} · {name}\n\n[{tag}] {seen}\n\nThe rule: {}.\n", rule(tag))
+    let (rule, elsewhere) = (rule(tag), elsewhere(check));
+    format!("Not yet: {hole} · {name}\n\n[{tag}] {seen}\n\nThe rule: {rule}.\n{elsewhere}")
+}
+
+/// A line on the other holes that a check runs through, if there are any.
+fn elsewhere(check: &Check) -> String {
+    match check.with {
+        [] => String::new(),
+        [one] => format!("This check runs {one} as well: what is wrong may be there.\n"),
+        [more @ .., last] => format!(
+            "This check runs {} and {last} as well: what is wrong may be there.\n",
+            more.join(", ")
+        ),
+    }
 }
 
 /// What a check saw, and what had happened up to then.
@@ -211,7 +230,7 @@ fn line(Entry { at, thread, who, event }: &Entry) -> String {
         Event::Pending => "  → Pending".to_owned(),
         Event::Ready => "  → Ready".to_owned(),
         Event::Clone => "clone".to_owned(),
-        Event::Wake => "wake()".to_owned(),
+        Event::Wake => "wake".to_owned(),
         Event::Drop => "drop".to_owned(),
         Event::Park => "goes to sleep".to_owned(),
         Event::Unpark => "wakes up".to_owned(),

@@ -1,0 +1,38 @@
+// [unseen] every_order_of_two_wakes
+//
+// Two wakes fall together. The second one overwrites what the first one had to hand on: a `store`
+// begins anew, where a `swap` goes on from what was there.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake};
+
+use crate::support::schedules::model::thread::{self, Thread};
+use crate::support::schedules::model::{AtomicBool, Ordering};
+
+struct Signal {
+    woken: AtomicBool,
+    thread: Thread,
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
+    let mut future = pin!(future.into_future());
+    let signal = Arc::new(Signal { woken: AtomicBool::new(false), thread: thread::current() });
+    let waker = signal.clone().into();
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        while !signal.woken.swap(false, Ordering::Acquire) {
+            thread::park();
+        }
+    }
+}
