@@ -176,7 +176,8 @@ chapter! {
     mistakes {
         clone_copies_the_pointer a_table_for_every_clone wake_by_ref_gives_up_a_share
         wake_keeps_its_share drops_before_it_wakes dropping_sets_the_flag a_flag_in_an_arc
-        still_in_a_hurry looks_afterwards looks_before
+        still_in_a_hurry looks_afterwards looks_before frees_something_else looks_back borrowed_from_std
+        leaves_without_a_word
     }
 }
 
@@ -185,7 +186,7 @@ chapter! {
     except { nested }
     mistakes {
         cleared_after_the_poll flag_without_unpark naps never_cleared no_flag parks_once tidied_away
-        relaxed stores_and_forgets unparks_first sleeps_in_naps looks_once notifies_first
+        relaxed stores_and_forgets unparks_first sleeps_in_naps looks_and_then_clears looks_once notifies_first
     }
 }
 

@@ -9,8 +9,9 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
+use crate::support::heard::News;
 use crate::support::schedules::{Actor, actor, every_order};
-use crate::support::{Event, Ledger, allocations, checks, ensure, fail};
+use crate::support::{Event, Ledger, Memory, allocations, checks, ensure, fail, memory};
 
 use subject::extend::{Owners, flag_waker, noop, tally_waker};
 use subject::{Counter, counting};
@@ -150,36 +151,71 @@ fn run<T>(program: &[Step], (waker, behind): (Waker, Behind<T>)) {
     behind.balance(&story.join("; "), 0, wakes);
 }
 
+/// A waker is made by `make`, cloned, woken and dropped, and is the last owner of what is behind it.
+/// That is given back as it was asked for, and not used afterwards.
+fn the_last_waker<T>(make: fn() -> (Waker, Arc<T>), end: &str, last: fn(Waker)) {
+    Ledger::close();
+    let Memory { asked, back, used_afterwards } = memory(|| {
+        let (first, behind) = make();
+        drop(behind);
+        let second = first.clone();
+        drop(first);
+        last(second);
+    });
+    ensure!(
+        !used_afterwards,
+        "freed-too-early",
+        "The last waker's `{end}` freed what is behind it, and then used it."
+    );
+    ensure!(back > 0, "leak", "After the last waker's `{end}`, what was behind it is not freed.");
+    ensure!(
+        back == asked,
+        "wrong-type",
+        "What is behind a waker was made with {asked} bytes. The last waker's `{end}` freed {back} \
+         bytes: it took the pointer for that of an `Arc` of something else."
+    );
+}
+
 /// Plays two owners of an [`Owners`] in every order; `plays` are what each does, and says how often
-/// it was told to free. Together that should be once.
+/// it was told to free. Together that should be once, and who frees knows what the other has done.
 fn one_frees(plays: [fn(&Owners) -> usize; 2]) {
     let orders = every_order(|| {
         let owners = Arc::new(Owners::new());
         owners.add();
         let told = Arc::new(Mutex::new(Vec::new()));
-        let actors = ["first", "second"].into_iter().zip(plays);
-        let actors = actors.map(|(name, play)| {
-            let (owners, told) = (owners.clone(), told.clone());
+        let work = Arc::new([News::default(), News::default()]);
+        let actors = ["first", "second"].into_iter().zip(plays).enumerate();
+        let actors = actors.map(|(me, (name, play))| {
+            let (owners, told, work) = (owners.clone(), told.clone(), work.clone());
             actor(name, move || {
+                // Not a panic: the order is to be shown, with this at its end.
+                let bad = |why: String| panic::resume_unwind(Box::new(why) as Box<dyn Any + Send>);
+                // An owner uses the task before it gives up its share.
+                work[me].done();
                 let freed = play(&owners);
                 let mut told = told.lock().unwrap();
                 told.push(freed);
-                let seen = match told.iter().sum::<usize>() {
-                    0 => "nobody is told to free: a leak",
-                    1 => return,
-                    _ => "two are told to free",
-                };
-                if told.len() == 2 {
-                    // Not a panic: the order is to be shown, with this at its end.
-                    panic::resume_unwind(Box::new(seen.to_owned()) as Box<dyn Any + Send>);
+                match told.iter().sum::<usize>() {
+                    0 if told.len() == 2 => bad("nobody is told to free: a leak".to_owned()),
+                    0 | 1 => {}
+                    _ => bad("two are told to free".to_owned()),
+                }
+                if freed > 0 && !work.iter().all(News::is_known) {
+                    bad(format!("{name} frees, and does not see what the other did before it left"));
                 }
             })
         });
         actors.collect::<Vec<Actor>>()
     });
     let (bad, total) = (orders.bad.len(), orders.total);
-    let Some(order) = orders.bad.first() else { return };
-    if orders.bad.iter().any(|order| order.why.as_ref().is_some_and(|why| why.contains("two"))) {
+    let Some(order) = orders.example() else { return };
+    let any = |what: &str| {
+        orders.bad.iter().any(|order| order.why.as_ref().is_some_and(|why| why.contains(what)))
+    };
+    if any("does not see") {
+        fail!("unseen", "{bad} of {total} orders end badly. One of them:\n\n{order}");
+    }
+    if any("two") {
         fail!("freed-too-early", "{bad} of {total} orders end badly. One of them:\n\n{order}");
     }
     fail!("leak", "{bad} of {total} orders end badly. One of them:\n\n{order}");
@@ -244,7 +280,7 @@ checks! {
     }
 
     /// A waker that is dropped is one owner less, and wakes nobody.
-    "3.3" fn drop_gives_up_its_owner() {
+    "3.3" with "3.1" fn drop_gives_up_its_owner() {
         let (first, behind) = counted();
         let second = first.clone();
         drop(second);
@@ -253,8 +289,13 @@ checks! {
         behind.balance("drop(second); drop(first)", 0, 0);
     }
 
+    /// The last owner frees all of what was made, and as what it was made.
+    "3.3" with "3.1" fn frees_what_was_made() {
+        the_last_waker(counting, "drop", drop);
+    }
+
     /// `wake` wakes once, and its waker is one owner less.
-    "3.4" fn wake_gives_up_its_owner() {
+    "3.4" with "3.1" "3.2" "3.3" fn wake_gives_up_its_owner() {
         let (first, behind) = counted();
         let second = first.clone();
         second.wake();
@@ -264,13 +305,13 @@ checks! {
     }
 
     /// Owners and wakes balance after every program of clone, wake_by_ref, wake and drop.
-    "3.4" fn every_short_program_balances() {
+    "3.4" with "3.1" "3.2" "3.3" fn every_short_program_balances() {
         every_program(if cfg!(miri) { 3 } else { 5 }, counted);
     }
 
     /// The last waker frees what is behind it, whether it is woken or dropped, and none before it.
-    "3.4" fn the_last_one_frees() {
-        for (last, end) in [("wake()", Waker::wake as fn(Waker)), ("drop", drop)] {
+    "3.4" with "3.1" "3.2" "3.3" fn the_last_one_frees() {
+        for (end_name, end) in [("wake()", Waker::wake as fn(Waker)), ("drop", drop)] {
             let ledger = Ledger::open();
             let (first, counter) = counting();
             let weak = Arc::downgrade(&counter);
@@ -287,7 +328,7 @@ checks! {
             ensure!(
                 weak.strong_count() == 0,
                 "leak",
-                "After the last waker's `{last}` the strong count is {}. It should be 0.",
+                "After the last waker's `{end_name}` the strong count is {}. It should be 0.",
                 weak.strong_count()
             );
             // `weak` keeps the memory, so a wake that comes too late does no harm here.
@@ -296,14 +337,15 @@ checks! {
             ensure!(
                 at(Event::Drop).is_none() || at(Event::Drop) > at(Event::Wake),
                 "freed-too-early",
-                "The last waker's `{last}` gave up its share and woke after that. By then the \
+                "The last waker's `{end_name}` gave up its share and woke after that. By then the \
                  counter was freed."
             );
+            the_last_waker(counting, end_name, end);
         }
     }
 
     /// Clones may be cloned, woken and dropped on many threads at once.
-    "3.4" fn from_four_threads_at_once() {
+    "3.4" with "3.1" "3.2" "3.3" fn from_four_threads_at_once() {
         let rounds = if cfg!(miri) { 20 } else { 10_000 };
         let (waker, behind) = counted();
         let together = Barrier::new(4);
@@ -355,6 +397,16 @@ checks! {
                 difference(&first, other)
             );
         }
+    }
+
+    /// The exercise is to make one: not the one that std has.
+    "3.5" fn a_table_of_its_own() {
+        ensure!(
+            noop().vtable() != Waker::noop().vtable(),
+            "wrong-result",
+            "This is std's own waker: its table has the four functions of `Waker::noop()`. What is \
+             needed is one with four functions of your own."
+        );
     }
 
     /// A flag waker's wakes set its flag, on any thread; cloning and dropping do not.
@@ -421,6 +473,20 @@ checks! {
     /// The mended table balances after every program of clone, wake_by_ref, wake and drop.
     "3.7" fn the_mended_table_balances() {
         every_program(if cfg!(miri) { 3 } else { 5 }, tallied);
+    }
+
+    /// The last waker with the mended table frees what is behind it, and does not use it afterwards.
+    "3.7" fn the_last_tally_frees() {
+        let make = || {
+            let tally = Arc::new(AtomicUsize::new(0));
+            (tally_waker(tally.clone()), tally)
+        };
+        the_last_waker(make, "drop", drop);
+        the_last_waker(make, "wake()", Waker::wake);
+        the_last_waker(make, "wake_by_ref()", |last| {
+            last.wake_by_ref();
+            drop(last);
+        });
     }
 
     /// Clones of a waker with the mended table know each other.

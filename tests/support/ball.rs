@@ -11,18 +11,24 @@ use std::time::{Duration, Instant};
 /// Two futures, each run by `block_on` on a thread of its own, throw a ball to and fro. Each throw is
 /// a wake, and only a poll can catch it.
 ///
-/// Returns how many polls it took; or, if the ball has not moved for as long as `patience`, which of
-/// the throws nobody has caught.
+/// The game is over after so many throws, or when `patience` has passed, if that comes first: a machine
+/// may be slow or busy. Returns how many polls it took; or, if the ball has not moved for as long as
+/// `patience`, which of the throws nobody has caught.
 pub fn ball_game(throws: u32, patience: Duration, block_on: fn(Player) -> u32) -> Result<u32, u32> {
-    let game = Arc::new(Game { throws, thrown: AtomicU32::new(0), players: Default::default() });
+    let (throws, thrown) = (AtomicU32::new(throws), AtomicU32::new(0));
+    let game = Arc::new(Game { throws, thrown, players: Default::default() });
     let players = [0, 1].map(|me| {
         let player = Player { me, polls: 0, game: game.clone() };
         thread::spawn(move || block_on(player))
     });
-    let (mut latest, mut since) = (0, Instant::now());
+    let start = Instant::now();
+    let (mut latest, mut since) = (0, start);
     while !players.iter().all(|player| player.is_finished()) {
         thread::sleep(Duration::from_millis(1));
         let thrown = game.thrown.load(Ordering::Relaxed);
+        if start.elapsed() > patience {
+            game.throws.fetch_min(thrown + 1, Ordering::Relaxed);
+        }
         if thrown != latest {
             (latest, since) = (thrown, Instant::now());
         } else if since.elapsed() > patience {
@@ -36,7 +42,7 @@ pub fn ball_game(throws: u32, patience: Duration, block_on: fn(Player) -> u32) -
 #[derive(Debug)]
 struct Game {
     /// After how many throws the game is over.
-    throws: u32,
+    throws: AtomicU32,
     /// The throws so far. After an even number it is player 0's turn.
     thrown: AtomicU32,
     /// Each player's waker, once that player is there.
@@ -61,13 +67,19 @@ impl Future for Player {
         game.players[*me].get_or_init(|| cx.waker().clone());
         let other = game.players[1 - me].wait();
 
+        let throws = game.throws.load(Ordering::Relaxed);
         let mut thrown = game.thrown.load(Ordering::Acquire);
-        if thrown < game.throws && thrown % 2 == *me as u32 {
+        if thrown >= throws {
+            // The other one may not know yet that it is over.
+            other.wake_by_ref();
+            return Poll::Ready(*polls);
+        }
+        if thrown % 2 == *me as u32 {
             thrown += 1;
             game.thrown.store(thrown, Ordering::Release);
             other.wake_by_ref();
         }
-        if thrown == game.throws {
+        if thrown >= throws {
             return Poll::Ready(*polls);
         }
         // Watches the ball for a while, now longer, now less long: so that the next wake comes

@@ -98,6 +98,13 @@ pub struct Orders {
     pub bad: Vec<Order>,
 }
 
+impl Orders {
+    /// The shortest of the bad ones.
+    pub fn example(&self) -> Option<&Order> {
+        self.bad.iter().min_by_key(|order| order.steps.len())
+    }
+}
+
 /// One order of steps.
 #[derive(Debug)]
 pub struct Order {
@@ -602,7 +609,7 @@ pub mod model {
         }
     }
 
-    /// As [`std::sync::Condvar`]: to begin to wait, to go on and to notify are points.
+    /// As [`std::sync::Condvar`]: to begin to wait, to leave the wait and to notify are points.
     #[derive(Debug, Default)]
     pub struct Condvar {
         /// Each who waits in a play, with what tells that it was notified.
@@ -632,7 +639,7 @@ pub mod model {
             drop(guard.give_up());
             let (free, ended_early) = (mutex.locked().clone(), ended_early());
             let told = notified.clone();
-            wait_until("go on", move || {
+            wait_until("leave the wait", move || {
                 let ended = told.load(Ordering::SeqCst) || ended_early();
                 ended && !free.load(Ordering::SeqCst)
             });

@@ -40,6 +40,7 @@ pub const TAGS: &[(&str, &str)] = &[
     ("moved", "a future stays in one place from its first poll to its last"),
     ("leak", "who owns a share of the waker's data gives it up: by `wake` or by `drop`"),
     ("freed-too-early", "what is behind a waker lives as long as its last waker"),
+    ("wrong-type", "a pointer is used as what it was made from, and freed as that"),
     ("not-the-same", "wakers with the same pointer and the same table know each other"),
     ("wrong-wake", "one call of `wake` or `wake_by_ref` is one wake, and nothing else is"),
     ("old-waker", "only the waker of the latest poll counts"),

@@ -1,4 +1,4 @@
-// [lost-wake] no_order_loses_the_condvars_wake
+// [lost-wake] condvar_in_every_order
 //
 // Notifies before there is anything to see. Who falls asleep after that finds the flag as it was, and
 // nobody will notify again.

@@ -1,4 +1,4 @@
-// [busy-poll] every_order_of_two_wakes
+// [spins] every_order_of_two_wakes
 //
 // Nothing is lost, and nobody is polled too often. But the thread gets up a thousand times a second to
 // look at a flag, and whoever sets it would have called.
