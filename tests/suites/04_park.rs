@@ -172,6 +172,17 @@ checks! {
         }
     }
 
+    /// In no order of its steps does the condition variable's parker lose a wake.
+    "4.4" with "4.5" fn condvar_in_every_order() {
+        for waits in 1..=if cfg!(miri) { 1 } else { 2 } {
+            let orders = play(a_condvar_parker, waits, Stray::Nothing);
+            if let Some(order) = orders.example() {
+                let (bad, all) = (orders.bad.len(), orders.total);
+                fail!("lost-wake", "{bad} of {all} orders go wrong. One of them:\n\n{order}");
+            }
+        }
+    }
+
     /// The condition variable's parker is woken by another thread.
     "4.4" with "4.5" fn condvar_woken_by_another_thread() {
         let parker = CondvarParker::default();
@@ -217,17 +228,6 @@ checks! {
         executor_parks(&parker);
         let wakes = ledger().count(Event::Wake);
         ensure!(wakes == 2, "busy-poll", "One wake ended two sleeps; it may end one.");
-    }
-
-    /// In no order of its steps does the condition variable's parker lose a wake.
-    "4.5" with "4.4" fn condvar_in_every_order() {
-        for waits in 1..=if cfg!(miri) { 1 } else { 2 } {
-            let orders = play(a_condvar_parker, waits, Stray::Nothing);
-            if let Some(order) = orders.example() {
-                let (bad, all) = (orders.bad.len(), orders.total);
-                fail!("lost-wake", "{bad} of {all} orders go wrong. One of them:\n\n{order}");
-            }
-        }
     }
 
     /// With time enough, `block_on_for` is a `block_on`.
