@@ -227,7 +227,7 @@ checks! {
     }
 
     /// Each poll may bring another waker, and the last one counts.
-    "2.5" fn wakes_the_waker_of_the_last_poll() {
+    "2.5" with "2.4" fn wakes_the_waker_of_the_last_poll() {
         let (setter, flag) = flag();
         let mut flag = pin!(watch("flag", flag));
         let ((first, waker), (last, last_waker)) = (Bell::new(), Bell::new());
@@ -245,7 +245,7 @@ checks! {
     }
 
     /// A flag that is set while it is being polled is seen, or wakes: no gap between the two.
-    "2.5" fn set_during_the_poll() {
+    "2.5" with "2.4" fn set_during_the_poll() {
         let ((setter, flag), ledger) = (flag(), ledger());
         let setter = Mutex::new(Some(setter));
         let helper = Mutex::new(None);
@@ -280,7 +280,7 @@ checks! {
     }
 
     /// A flag that was set before the first poll is ready at that poll.
-    "2.5" fn set_before_the_first_poll() {
+    "2.5" with "2.4" fn set_before_the_first_poll() {
         let (setter, flag) = flag();
         setter.set();
         let answer = poll_once(pin!(watch("flag", flag)));
@@ -288,7 +288,7 @@ checks! {
     }
 
     /// Under an executor that sleeps until it is woken, the flag wakes it.
-    "2.5" fn wakes_an_executor_that_sleeps() {
+    "2.5" with "2.4" fn wakes_an_executor_that_sleeps() {
         let ((setter, flag), ledger) = (flag(), ledger());
         let helper = thread::spawn({
             let ledger = ledger.clone();
@@ -305,7 +305,7 @@ checks! {
     }
 
     /// Who is woken may poll at once: the flag is set by then, and its lock is free.
-    "2.5" fn can_be_polled_during_the_wake() {
+    "2.5" with "2.4" fn can_be_polled_during_the_wake() {
         let ((setter, flag), ledger) = (flag(), ledger());
         let flag = Mutex::new(Box::pin(flag));
         let poller = Arc::new(PollsWhenWoken { flag, ready: AtomicBool::new(false), ledger });

@@ -184,18 +184,33 @@ fn watchdog(ledger: &Ledger) {
     let limit = scaled(LIMIT);
     // The processor's time is looked at often, to know how much of it the end of the story took.
     let (mut lines, mut busy_since) = (0, sys::cpu_time());
-    // Counted in sleeps, and not by the clock: where other programs keep the machine busy, the
-    // sleeps take longer, and so does the check.
-    for _ in 0..100 {
-        thread::sleep(limit / 100);
-        let now = ledger.lines();
-        if now != lines {
-            (lines, busy_since) = (now, sys::cpu_time());
+    let (mut charged, mut clock, mut cpu) = (Duration::ZERO, Instant::now(), sys::cpu_time());
+    while charged < limit {
+        for _ in 0..10 {
+            thread::sleep(limit / 100);
+            let now = ledger.lines();
+            if now != lines {
+                (lines, busy_since) = (now, sys::cpu_time());
+            }
         }
+        let (now, passed) = (sys::cpu_time(), clock.elapsed());
+        charged += charge(passed, since(cpu, now).unwrap_or_default());
+        (clock, cpu) = (Instant::now(), now);
     }
-    let busy = sys::cpu_time().zip(busy_since).map(|(now, then)| now.saturating_sub(then));
-    let (tag, text) = story::hang(ledger, limit, busy);
+    let (tag, text) = story::hang(ledger, limit, since(busy_since, sys::cpu_time()));
     deliver(tag, &text);
+}
+
+/// How much of the time that has `passed` counts. Who sleeps is charged all of it. Who computes is
+/// charged what it had of the processor, and a third of the time at least: on a machine that is
+/// busy with other things, right code is slow as well.
+fn charge(passed: Duration, computed: Duration) -> Duration {
+    if computed < passed / 20 { passed } else { computed.clamp(passed / 3, passed) }
+}
+
+/// The processor's time between two looks at it.
+fn since(then: Option<Duration>, now: Option<Duration>) -> Option<Duration> {
+    now.zip(then).map(|(now, then)| now.saturating_sub(then))
 }
 
 thread_local! {
