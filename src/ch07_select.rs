@@ -264,11 +264,11 @@ impl Reactor {
 }
 // ANCHOR_END: fired
 
-// ANCHOR: block_on
 /// Runs `future` to completion on this thread, which sleeps in `select` while it is pending.
 ///
 /// # Panics
 /// When this thread's reactor cannot be made, or the system refuses to wait.
+// ANCHOR: block_on
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
     let pipe = with_reactor(|reactor| Ok(reactor.sender.clone())).expect("a pipe for the wakes");

@@ -28,15 +28,20 @@ pub(crate) fn starter(layer: &str, extend: &str, open: impl Fn(&str) -> bool) ->
     let layer = dug(layer, &open)
         .replace("use crate::", "use under_await::")
         .replace("#![forbid(unsafe_code)]", "#![deny(unsafe_code)]");
-    let layer = if extend.contains(PLAYED) { modelled(&layer) } else { layer };
     let (doc, code) = split_doc(&layer);
     let extend = indented(&dug(extend, &open));
+    let code = if extend.contains(PLAYED) { modelled(code) } else { code.to_owned() };
     format!(
         "{doc}//!\n{TURN}\n#![allow(unused, missing_docs, unreachable_pub, unfulfilled_lint_expectations, clippy::all)]\n\
          {}\n/// What the chapter does not show.\npub mod extend {{\n{extend}}}\n",
         code.trim_start(),
     )
 }
+
+/// The last paragraph of a starter's module doc.
+const TURN: &str = "\
+//! **Your turn.** Every `todo!` is a hole to fill, in the order of their numbers.
+";
 
 /// With this line in its `extend.rs`, a chapter's checks play the layer in every order of its steps.
 const PLAYED: &str = "// The checks play the layer in every order.\n";
@@ -49,11 +54,6 @@ fn modelled(layer: &str) -> String {
         .replace("use std::sync::atomic::", model)
         .replace("use std::thread::", &format!("{model}thread::"))
 }
-
-/// The last paragraph of a starter's module doc.
-const TURN: &str = "\
-//! **Your turn.** Every `todo!` is a hole to fill, in the order of their numbers.
-";
 
 /// What the reader's file ends with, after the starter: the checks of the chapter `slug`.
 pub(crate) fn tail(slug: &str) -> String {

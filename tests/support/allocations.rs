@@ -1,13 +1,12 @@
-//! Counts allocations, thread by thread, and watches what is freed.
+//! Counts allocations, thread by thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::slice;
+
+use super::memory;
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
-    static WATCHING: Cell<bool> = const { Cell::new(false) };
-    static WATCHED: Cell<Watched> = const { Cell::new(Watched::NOTHING) };
 }
 
 /// How many allocations `f` makes on this thread.
@@ -15,97 +14,6 @@ pub fn allocations(f: impl FnOnce()) -> u64 {
     let before = COUNT.get();
     f();
     COUNT.get() - before
-}
-
-/// What became of memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Memory {
-    /// The bytes that were asked for.
-    pub asked: usize,
-    /// The bytes that were given back.
-    pub back: usize,
-    /// Whether somebody wrote to memory that had been given back, or gave it back once more.
-    pub used_afterwards: bool,
-}
-
-/// What becomes of memory while `f` runs on this thread. What is given back meanwhile is kept until
-/// `f` is over: who uses it all the same does no harm, and is found out.
-pub fn memory(f: impl FnOnce()) -> Memory {
-    WATCHED.set(Watched::NOTHING);
-    WATCHING.set(true);
-    f();
-    WATCHING.set(false);
-    let mut watched = WATCHED.get();
-    for kept in watched.kept.into_iter().flatten() {
-        watched.memory.used_afterwards |= kept.was_written();
-        kept.free();
-    }
-    watched.memory
-}
-
-/// What is known of the memory that is being watched.
-#[derive(Clone, Copy)]
-struct Watched {
-    memory: Memory,
-    /// What was given back; as much as there is room for.
-    kept: [Option<Kept>; 16],
-}
-
-/// Memory that was given back and is not freed yet: every byte of it is `FREED`.
-#[derive(Clone, Copy)]
-struct Kept {
-    pointer: *mut u8,
-    layout: Layout,
-}
-
-const FREED: u8 = 0xdd;
-
-impl Kept {
-    fn was_written(&self) -> bool {
-        // SAFETY: `keep` has filled these bytes, and they are not freed yet.
-        let bytes = unsafe { slice::from_raw_parts(self.pointer, self.layout.size()) };
-        bytes.iter().any(|byte| *byte != FREED)
-    }
-
-    fn free(self) {
-        // SAFETY: the promises are those of whoever gave it back.
-        unsafe { System.dealloc(self.pointer, self.layout) }
-    }
-}
-
-impl Watched {
-    const NOTHING: Watched = Watched {
-        memory: Memory { asked: 0, back: 0, used_afterwards: false },
-        kept: [const { None }; 16],
-    };
-
-    /// Takes what is given back, if there is room for it.
-    fn keep(&mut self, pointer: *mut u8, layout: Layout) -> bool {
-        if self.kept.iter().flatten().any(|kept| kept.pointer == pointer) {
-            self.memory.used_afterwards = true;
-            return true;
-        }
-        self.memory.back += layout.size();
-        let Some(room) = self.kept.iter_mut().find(|kept| kept.is_none()) else { return false };
-        // SAFETY: it was given back, and nobody else has a right to these bytes any more.
-        unsafe { pointer.write_bytes(FREED, layout.size()) };
-        *room = Some(Kept { pointer, layout });
-        true
-    }
-}
-
-/// Does something with what is being watched on this thread, if anything is.
-fn watching<R>(f: impl FnOnce(&mut Watched) -> R) -> Option<R> {
-    // An error means that the thread is ending.
-    if !WATCHING.try_with(Cell::get).unwrap_or(false) {
-        return None;
-    }
-    WATCHED.with(|cell| {
-        let mut watched = cell.get();
-        let result = f(&mut watched);
-        cell.set(watched);
-        Some(result)
-    })
 }
 
 /// The system's allocator, with a counter in front.
@@ -119,13 +27,13 @@ static GLOBAL: Counting = Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = COUNT.try_with(|count| count.set(count.get() + 1));
-        watching(|watched| watched.memory.asked += layout.size());
+        memory::asked(layout);
         // SAFETY: the caller keeps the promises of `alloc`, and they are `System`'s.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        if watching(|watched| watched.keep(pointer, layout)) == Some(true) {
+        if memory::keeps(pointer, layout) {
             return;
         }
         // SAFETY: the caller keeps the promises of `dealloc`, and `pointer` came from `System`.

@@ -14,6 +14,7 @@ pub mod cloning;
 pub mod exam;
 pub mod futures;
 pub mod heard;
+pub mod memory;
 #[cfg(unix)]
 pub mod net;
 #[cfg(unix)]
@@ -28,6 +29,7 @@ pub use clock::thread_cpu_time;
 pub use cloning::cloning;
 pub use exam::{Check, Verdict, exam, panics, verdicts};
 pub use futures::*;
+pub use memory::{Memory, memory};
 #[cfg(unix)]
 pub use reactors::on_both;
 pub use under_await::ledger::{Event, Ledger};

@@ -46,6 +46,11 @@ pub fn wait_until(label: &'static str, ready: impl Fn() -> bool + Send + 'static
     }
 }
 
+/// Whether this thread is an actor's.
+fn is_played() -> bool {
+    ME.with_borrow(Option::is_some)
+}
+
 /// A line in the order that is shown, and no point: nobody comes in between.
 pub fn note(label: &'static str) {
     if let Some((me, stage)) = ME.with_borrow(Clone::clone) {
@@ -296,11 +301,6 @@ fn play(actors: Vec<Actor>, path: &mut Vec<Choice>) -> Order {
     order
 }
 
-/// Whether this thread is an actor.
-fn acting() -> bool {
-    ME.with_borrow(Option::is_some)
-}
-
 /// Ends every sleep that has begun, in [`model::thread::park`] or on a [`model::Condvar`], although
 /// nobody was woken: std's may do that, too.
 pub fn end_sleeps_early() {
@@ -320,7 +320,7 @@ pub mod model {
     use std::collections::VecDeque;
 
     use super::real::{panic, sync};
-    use super::{AT_THE_SLOT, ME, acting, point, wait_until};
+    use super::{AT_THE_SLOT, ME, is_played, point, wait_until};
     use crate::support::heard::{self, Handed};
 
     macro_rules! atomic {
@@ -432,7 +432,7 @@ pub mod model {
 
         use super::super::real;
         pub use super::super::real::thread::*;
-        use super::{Duration, Handed, acting, ended_early, point, sync::Arc, wait_until};
+        use super::{Duration, Handed, ended_early, is_played, point, sync::Arc, wait_until};
 
         thread_local! {
             static TOKEN: Arc<Token> = Arc::default();
@@ -459,7 +459,7 @@ pub mod model {
 
         /// As [`std::thread::park`]; in a play it returns early only if somebody makes it.
         pub fn park() {
-            if !acting() {
+            if !is_played() {
                 point("park");
                 return real::thread::park();
             }
@@ -472,7 +472,7 @@ pub mod model {
         /// As [`std::thread::park_timeout`]; in a play there is no time: it returns at once.
         pub fn park_timeout(limit: Duration) {
             point("park_timeout");
-            if !acting() {
+            if !is_played() {
                 return real::thread::park_timeout(limit);
             }
             TOKEN.with(|token| token.take());
@@ -490,7 +490,7 @@ pub mod model {
             /// As [`std::thread::Thread::unpark`].
             pub fn unpark(&self) {
                 point("unpark");
-                if !acting() {
+                if !is_played() {
                     return self.thread.unpark();
                 }
                 self.token.handed.change(Ordering::Release);
@@ -555,11 +555,14 @@ pub mod model {
             Mutex { locked: sync::OnceLock::new(), handed: Handed::new(), data }
         }
 
-        /// As std's, but never poisoned: when a play is over, its actors unwind.
+        /// As std's, but not poisoned in a play: when it is over, its actors unwind.
         pub fn lock(&self) -> sync::LockResult<MutexGuard<'_, T>> {
             let free = self.locked().clone();
             wait_until("lock", move || !free.load(Ordering::SeqCst));
-            Ok(self.locked_by(self.data.lock().unwrap_or_else(sync::PoisonError::into_inner)))
+            let held = self.data.lock();
+            let poisoned = held.is_err() && !is_played();
+            let guard = self.locked_by(held.unwrap_or_else(sync::PoisonError::into_inner));
+            if poisoned { Err(sync::PoisonError::new(guard)) } else { Ok(guard) }
         }
 
         /// As std's.
@@ -630,7 +633,7 @@ pub mod model {
         ) -> sync::LockResult<MutexGuard<'a, T>> {
             point("wait");
             let mutex = guard.mutex;
-            if !acting() {
+            if !is_played() {
                 let data = self.condvar.wait(guard.give_up());
                 return Ok(mutex.locked_by(data.unwrap_or_else(sync::PoisonError::into_inner)));
             }
@@ -666,7 +669,7 @@ pub mod model {
             limit: Duration,
         ) -> sync::LockResult<(MutexGuard<'a, T>, sync::WaitTimeoutResult)> {
             point("wait_timeout");
-            let (mutex, limit) = (guard.mutex, if acting() { Duration::ZERO } else { limit });
+            let (mutex, limit) = (guard.mutex, if is_played() { Duration::ZERO } else { limit });
             let waited = self.condvar.wait_timeout(guard.give_up(), limit);
             let (data, result) = waited.unwrap_or_else(sync::PoisonError::into_inner);
             Ok((mutex.locked_by(data), result))
@@ -680,7 +683,7 @@ pub mod model {
             condition: impl FnMut(&mut T) -> bool,
         ) -> sync::LockResult<(MutexGuard<'a, T>, sync::WaitTimeoutResult)> {
             point("wait_timeout_while");
-            let (mutex, limit) = (guard.mutex, if acting() { Duration::ZERO } else { limit });
+            let (mutex, limit) = (guard.mutex, if is_played() { Duration::ZERO } else { limit });
             let waited = self.condvar.wait_timeout_while(guard.give_up(), limit, condition);
             let (data, result) = waited.unwrap_or_else(sync::PoisonError::into_inner);
             Ok((mutex.locked_by(data), result))
