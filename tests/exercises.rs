@@ -227,6 +227,8 @@ chapter! {
         looks_before_it_parks one_place_for_both keeps_the_first_waker lets_go_of_nothing always_interested
         tells_nobody_who_moved asks_one_by_one sparing keys_never_grow_old only_what_was_asked
         sets_the_flag_only
+        tells_nobody_who_moved asks_one_by_one sparing passes_over_the_pipe a_hang_up_is_for_readers
+        keeps_every_slot a_token_is_no_wake still_said_to_sleep
     }
 }
 
@@ -236,11 +238,15 @@ chapter! {
     // The oracle has no map to count in, and wakes from threads; the ticker does not use it.
     except {
         pending_before_its_deadline polled_ten_thousand_times dropped_after_a_poll
+        wakers_come_and_go_when_the_map_is_free asks_for_the_time_to_the_first_deadline
+        one_wait_wakes_all_that_are_due one_look_at_the_clock
         in_the_order_of_deadlines timers_come_and_go_while_others_fire held_up
     }
     mistakes {
         a_thread_for_each an_entry_for_every_poll falls_behind first_come_first_kept no_number one_round_only
         rounded_down rounded_up_and_over stays_in_the_map strictly_later ticks
+        drops_in_the_map counts_on_its_timers one_at_a_time too_busy_to_look in_whole_milliseconds
+        turns_back
     }
 }
 
@@ -251,6 +257,8 @@ chapter! {
     mistakes {
         accepts_in_a_hurry accepts_stubbornly changes_it_each_time every_error_is_pending gives_up_at_the_first
         leaves_no_waker no_error_is_connected starts_from_the_front woken_is_connected
+        waits_to_read asks_only_for_the_peer all_at_once copies_the_parts takes_nothing_for_full
+        only_descriptors_are_short
     }
 }
 
@@ -426,6 +434,14 @@ mod probes {
         "busy-poll" fn polled_without_end() {
             let mut future = pin!(watch("spun", pending::<()>()));
             while future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {}
+        }
+
+        /// Woken at every poll, without end, though nothing has come.
+        "spins" fn woken_without_end() {
+            block_on(watch("restless", poll_fn(|cx| {
+                cx.waker().wake_by_ref();
+                std::task::Poll::<()>::Pending
+            })))
         }
 
         /// Ready, and asleep all the same.

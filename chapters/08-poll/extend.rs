@@ -87,7 +87,7 @@ impl<T> Slots<T> {
 }
 
 /// Waits until at least one of `ios` is ready in `direction`, and returns the places of all that are,
-/// in order.
+/// in order. Without any, it waits for ever.
 ///
 /// # Errors
 /// When one of them cannot be watched.

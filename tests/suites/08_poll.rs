@@ -6,18 +6,21 @@ use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::schedules::{actor, every_order};
+use libc::{POLLERR, POLLHUP, POLLNVAL, c_short, pollfd};
+
+use crate::support::schedules::{Orders, actor, every_order, model};
 use crate::support::{Bell, Event, Ledger, checks, ensure, fail, ledger};
 use under_await::sys::{self, Faults};
 use under_await::waker_fn;
 
 use subject::extend::{Key, Sleeper, Slots, ready_of};
-use subject::{ByPoll, Direction, Registration, Root, ask_by, block_on, wait};
+use subject::{Backend, ByPoll, Direction, Registration, Root, ask_by, block_on, wait};
 
 thread_local! {
     /// How many lines the ledger had at the last `begin`.
@@ -138,6 +141,63 @@ fn with_fault<T>(errors: &'static [(&'static str, i32)], f: impl FnOnce() -> T) 
     result
 }
 
+/// Writes down how long each wait may last, and is back at once.
+struct Notes(Rc<RefCell<Vec<Option<Duration>>>>);
+
+impl Backend for Notes {
+    fn wait(&mut self, _: &mut [pollfd], timeout: Option<Duration>) -> io::Result<Vec<usize>> {
+        self.0.borrow_mut().push(timeout);
+        Ok(Vec::new())
+    }
+}
+
+/// Reports `revents` of every row that is watched, whatever the kernel would say.
+struct Reports(c_short);
+
+impl Backend for Reports {
+    fn wait(&mut self, table: &mut [pollfd], _: Option<Duration>) -> io::Result<Vec<usize>> {
+        let rows = (1..table.len()).filter(|row| table[*row].fd != -1).collect::<Vec<_>>();
+        rows.iter().for_each(|row| table[*row].revents = self.0);
+        Ok(rows)
+    }
+}
+
+/// Has rows, and can watch none of them.
+struct Refuses;
+
+impl Backend for Refuses {
+    fn changed(&mut self, _: usize, _: i32, events: c_short) -> io::Result<()> {
+        if events == 0 { Ok(()) } else { Err(ErrorKind::InvalidInput.into()) }
+    }
+
+    fn wait(&mut self, _: &mut [pollfd], _: Option<Duration>) -> io::Result<Vec<usize>> {
+        Ok(Vec::new())
+    }
+}
+
+/// Has the subject's reactor ask `backend`.
+fn ask(backend: impl Backend + 'static) {
+    quietly(|| ask_by(Box::new(backend)).map(drop).expect("a pipe for the reactor"));
+}
+
+/// Plays `sleeps` against one wake, in every order.
+fn against_one_wake(sleeps: fn(&Sleeper)) -> Orders {
+    every_order(|| {
+        let (give, take) = mpsc::channel::<Arc<Sleeper>>();
+        let sleeper = actor("sleeper", move || {
+            let sleeper = Arc::new(Sleeper::new());
+            let _ = give.send(sleeper.clone());
+            sleeps(&sleeper);
+        });
+        let waker = actor("waker", move || {
+            if let Ok(sleeper) = take.recv() {
+                sleeper.wake();
+            }
+        });
+        vec![sleeper, waker]
+    })
+}
+
 checks! {
     /// With nothing to wake for, `wait` sleeps as long as it is told: one call of `poll`.
     "8.1" fn sleeps_as_long_as_it_is_told() {
@@ -166,6 +226,20 @@ checks! {
             "`awake` held, and the kernel was asked {polls} times. Once is right: who is awake for \
              long must hear of descriptors as well."
         );
+        let notes = Rc::new(RefCell::new(Vec::new()));
+        ask(Notes(notes.clone()));
+        let minute = Duration::from_secs(60);
+        for (timeout, awake) in [(Some(minute), true), (Some(minute), false), (None, false)] {
+            wait(timeout, || awake).expect("the system waits");
+            let needed = if awake { Some(Duration::ZERO) } else { timeout };
+            let asked = notes.take();
+            ensure!(
+                asked == [needed],
+                "wrong-result",
+                "`wait` was told {timeout:?}, and `awake` said {awake}. The kernel was asked to wait for \
+                 {asked:?}; [{needed:?}] is right."
+            );
+        }
     }
 
     /// A wake that comes after the look, and before the sleep, ends the sleep.
@@ -220,6 +294,28 @@ checks! {
             calls.is_empty(),
             "extra-call",
             "The wait was over, and a wake made the calls {calls:?}. None is needed: nobody sleeps."
+        );
+    }
+
+    /// One wake ends one sleep: the byte that ended it is taken out of the pipe.
+    "8.1" fn a_wake_ends_one_sleep() {
+        begin();
+        let waker = Waker::from(Root::new().expect("a root"));
+        let ledger = ledger();
+        let other = thread::spawn(move || {
+            ledger.attach();
+            thread::sleep(Duration::from_millis(20));
+            ledger.record("another thread", Event::Wake);
+            waker.wake();
+        });
+        let ms = wait_ms(1000);
+        ensure!(ms < 500, "lost-wake", "A wake came after 20 ms, and the wait took {ms} ms.");
+        let _ = other.join();
+        let ms = wait_ms(50);
+        ensure!(
+            ms >= 50,
+            "busy-poll",
+            "The wake has ended one wait. No other came, and the next one, of 50 ms, was over after {ms} ms."
         );
     }
 
@@ -304,6 +400,20 @@ checks! {
             "The writer of a pipe has gone, and its reader was woken {rung}. Once is right: the end can be \
              read."
         );
+    }
+
+    /// Whatever the kernel calls an error is news for both directions.
+    "8.2" fn errors_concern_both() {
+        for (name, bit) in [("POLLERR", POLLERR), ("POLLHUP", POLLHUP), ("POLLNVAL", POLLNVAL)] {
+            begin();
+            let (socket, _peer) = sockets();
+            let registration = register(&socket);
+            let bells =
+                [leave(&registration, Direction::Read), leave(&registration, Direction::Write)];
+            ask(Reports(bit));
+            wait_ms(0);
+            woken(&format!("`revents` is {name}, and nothing else"), &bells, [1, 1]);
+        }
     }
 
     /// Of the wakers that were left, the last one is woken.
@@ -457,8 +567,29 @@ checks! {
         }
     }
 
+    /// A slot whose value has been removed is used again: the table grows with what is in it.
+    "8.3" fn slots_are_used_again() {
+        let mut slots = Slots::default();
+        let mut sizes = [10, 1000].map(|rounds| {
+            for _ in 0..rounds {
+                let key = slots.insert(());
+                slots.remove(key);
+            }
+            format!("{slots:?}").len()
+        });
+        sizes.sort_unstable();
+        let [few, many] = sizes;
+        ensure!(
+            many < 2 * few,
+            "piles-up",
+            "1010 values came and went, one after the other, and something of each has stayed. One slot \
+             is enough for all of them."
+        );
+    }
+
     /// Of a hundred, those that are ready are named, in order.
     "8.4" fn names_those_that_are_ready() {
+        begin();
         let pipes = (0..100).map(|_| pipe()).collect::<Vec<_>>();
         let (readers, writers): (Vec<_>, Vec<_>) = pipes.into_iter().unzip();
         for places in [vec![99], vec![0, 7, 50], (0..100).collect()] {
@@ -497,8 +628,24 @@ checks! {
         }
     }
 
+    /// What cannot be watched is an error, and not something to wait for.
+    "8.4" fn what_cannot_be_watched_is_an_error() {
+        begin();
+        ask(Refuses);
+        let (reader, _writer) = pipe();
+        let readers = [reader];
+        let future = pin!(ready_of(Direction::Read, &readers));
+        let answer = future.poll(&mut Context::from_waker(Waker::noop()));
+        ensure!(
+            matches!(answer, Poll::Ready(Err(_))),
+            "wrong-result",
+            "The descriptor cannot be watched, and the answer was {answer:?}; an error is needed."
+        );
+    }
+
     /// A poll for the reasons of others answers `Pending`.
     "8.4" fn pending_until_one_is_ready() {
+        begin();
         let (reader, _writer) = pipe();
         let readers = [reader];
         let mut future = pin!(ready_of(Direction::Read, &readers));
@@ -515,23 +662,45 @@ checks! {
 
     /// No order of the steps of `sleep` and `wake` hangs.
     "8.5" fn no_order_hangs() {
-        let orders = every_order(|| {
-            let (give, take) = mpsc::channel::<Arc<Sleeper>>();
-            let sleeper = actor("sleeper", move || {
-                let sleeper = Arc::new(Sleeper::new());
-                let _ = give.send(sleeper.clone());
-                sleeper.sleep();
-            });
-            let waker = actor("waker", move || {
-                if let Ok(sleeper) = take.recv() {
-                    sleeper.wake();
-                }
-            });
-            vec![sleeper, waker]
-        });
+        let orders = against_one_wake(Sleeper::sleep);
         if let Some(order) = orders.bad.first() {
             let (bad, total) = (orders.bad.len(), orders.total);
             fail!("lost-wake", "Of {total} orders {bad} hang. One of them:\n\n{order}");
         }
+    }
+
+    /// A wake is used up by the sleep that it ends, and nothing else ends one.
+    "8.5" fn one_wake_ends_one_of_two_sleeps() {
+        let orders = against_one_wake(|sleeper| {
+            sleeper.sleep();
+            sleeper.sleep();
+        });
+        let (total, ended) = (orders.total, orders.total - orders.bad.len());
+        ensure!(
+            ended == 0,
+            "wrong-wake",
+            "One wake against two sleeps: in {ended} of {total} orders both came to an end. The second \
+             one has to wait for a wake of its own."
+        );
+    }
+
+    /// Who was woken before the sleep does not sleep, and nobody takes it for a sleeper afterwards.
+    "8.5" fn who_is_awake_is_not_unparked() {
+        let orders = every_order(|| {
+            vec![actor("sleeper", || {
+                let sleeper = Sleeper::new();
+                sleeper.wake();
+                sleeper.sleep();
+                sleeper.wake();
+                // Nobody has unparked this thread: it stays here.
+                model::thread::park();
+            })]
+        });
+        ensure!(
+            orders.bad.len() == orders.total,
+            "extra-call",
+            "`wake`, `sleep`, `wake`, one after the other on one thread: nobody ever slept, and the second \
+             wake has unparked the thread."
+        );
     }
 }

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice, PipeReader, Read, Write};
 use std::net;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::thread;
@@ -12,14 +13,15 @@ use std::time::{Duration, Instant};
 
 use futures::future::join;
 use futures::io::{AsyncReadExt, AsyncWrite};
+use libc::{c_short, pollfd};
 
-use under_await::ch08_poll::Direction;
-use under_await::ch09_timer::{block_on, sleep};
+use under_await::ch08_poll::{Backend, Direction, ask_by};
+use under_await::ch09_timer::{block_on, sleep, timeout};
 use under_await::ledger::watch;
 use under_await::sys;
 use under_await::sys::Faults;
 
-use crate::support::net::{black_hole, pair, refused};
+use crate::support::net::{black_hole, pair, refused, reset};
 use crate::support::{Bell, Event, Ledger, checks, ensure, ledger};
 
 use subject::extend::{accept_patiently, connect_any, write_all, write_all_vectored};
@@ -82,6 +84,44 @@ checks! {
         }
     }
 
+    /// Who wants to write waits until there is room, and not until something comes.
+    "10.1" fn waits_in_its_direction() {
+        let (socket, mut peer, written) = full();
+        let attempts = Cell::new(0);
+        let helper = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(30));
+            let _ = peer.read_exact(&mut vec![0; written]);
+            peer
+        });
+        let write = poll_fn(|cx| {
+            socket.poll_io(Direction::Write, cx, |mut socket| {
+                attempts.set(attempts.get() + 1);
+                socket.write(b"!")
+            })
+        });
+        let count = block_on(watch("writer", write));
+        drop(helper.join());
+        ensure!(count.is_ok(), "wrong-result", "The write gave {count:?}.");
+        let attempts = attempts.get();
+        ensure!(attempts <= 3, "busy-poll", "A wait of 30 ms took {attempts} attempts; 2 are enough.");
+    }
+
+    /// What cannot be waited for is an error: nobody would ever wake it.
+    "10.1" fn what_cannot_be_watched_is_an_error() {
+        let (reader, _writer) = pipe();
+        let poll = ask_by(Box::new(Refuses)).unwrap();
+        let attempts = Cell::new(0);
+        let (_, waker) = Bell::new();
+        let answer = poll_read(&reader, &mut Context::from_waker(&waker), &attempts);
+        ensure!(
+            matches!(answer, Poll::Ready(Err(_))),
+            "never-woken",
+            "The pipe is empty, the reactor cannot watch it, and the answer was {answer:?}. Its error is \
+             needed."
+        );
+        ask_by(poll).unwrap();
+    }
+
     /// Of the wakers of two polls, the one of the second is woken.
     "10.1" fn the_newest_waker() {
         let (reader, mut writer) = pipe();
@@ -106,14 +146,20 @@ checks! {
         let (reader, _writer) = pipe();
         let (_, waker) = Bell::new();
         let mut cx = Context::from_waker(&waker);
-        let failed = reader.poll_io(Direction::Read, &mut cx, |_| {
-            Err::<(), _>(ErrorKind::ConnectionReset.into())
-        });
-        ensure!(
-            matches!(failed, Poll::Ready(Err(_))),
-            "wrong-result",
-            "The attempt failed with `ConnectionReset`, and the answer was {failed:?}."
-        );
+        for kind in [
+            ErrorKind::ConnectionReset,
+            ErrorKind::NotConnected,
+            ErrorKind::BrokenPipe,
+            ErrorKind::TimedOut,
+        ] {
+            let failed =
+                reader.poll_io(Direction::Read, &mut cx, |_| Err::<(), _>(kind.into()));
+            ensure!(
+                matches!(&failed, Poll::Ready(Err(error)) if error.kind() == kind),
+                "wrong-result",
+                "The attempt failed with `{kind:?}`, and the answer was {failed:?}."
+            );
+        }
     }
 
     /// A signal ends a call before it has done anything: then it is made again.
@@ -148,6 +194,23 @@ checks! {
             kind == Err(ErrorKind::ConnectionRefused),
             "not-asked",
             "Nobody listens at that port, and connecting gave {kind:?}."
+        );
+    }
+
+    /// Whatever the error is, it is the one that the system keeps.
+    "10.2" fn a_reset_is_an_error() {
+        let (ours, theirs) = pair();
+        let result = connected(&ours).map_err(|error| error.kind());
+        ensure!(result.is_ok(), "wrong-result", "The connection stands, and it gave {result:?}.");
+        reset(theirs);
+        thread::sleep(Duration::from_millis(10));
+        let result = connected(&ours).map_err(|error| error.raw_os_error());
+        ensure!(
+            result == Err(Some(libc::ECONNRESET)),
+            "not-asked",
+            "The peer has reset the connection, which is error {} of the system, and `connected` gave \
+             {result:?}.",
+            libc::ECONNRESET
         );
     }
 
@@ -199,12 +262,32 @@ checks! {
 
     /// A writer that takes nothing any more is an error, and not a loop.
     "10.3" fn a_full_writer_is_an_error() {
-        let mut writer = Narrow::new(0);
+        let mut writer = unrecorded(|| Narrow::new(0));
         let result = block_on(write_all(&mut writer, b"abc")).map_err(|error| error.kind());
         ensure!(
             result == Err(ErrorKind::WriteZero),
             "wrong-result",
             "A writer that takes 0 bytes gave {result:?}; `WriteZero` is needed."
+        );
+        let result = block_on(write_all(&mut writer, b""));
+        ensure!(
+            result.is_ok(),
+            "wrong-result",
+            "There was nothing to write, and it gave {result:?}."
+        );
+    }
+
+    /// An error of the writer is passed on.
+    "10.3" fn errors_are_passed_on() {
+        let mut writer = unrecorded(|| Narrow::new(3));
+        writer.fails_after = 2;
+        let result = block_on(write_all(&mut writer, b"0123456789")).map_err(|error| error.kind());
+        let taken = writer.written.len();
+        ensure!(
+            (result, taken) == (Err(ErrorKind::BrokenPipe), 6),
+            "wrong-result",
+            "The third write, of 3 bytes each, failed with `BrokenPipe`. It gave {result:?}, and {taken} \
+             bytes had been taken."
         );
     }
 
@@ -225,13 +308,23 @@ checks! {
         );
         let spent = start.elapsed().as_millis();
         ensure!(spent >= 100, "wrong-result", "The second address was given {spent} ms, not 100.");
+        let connects = ledger().count(Event::Call("connect"));
+        ensure!(
+            connects == 3,
+            "wrong-result",
+            "The third of four addresses answers, and {connects} were tried. One after the other, three are."
+        );
     }
 
     /// If none answers, the error is the last one's.
     "10.4" fn none_answers() {
         let (hole, refused) = unrecorded(|| (black_hole(), refused()));
-        let limit = Duration::from_millis(20);
+        let limit = Duration::from_millis(50);
+        // No TCP connection leads to a group.
+        let nowhere = SocketAddr::from(([224, 0, 0, 1], 9));
+        let never = net::TcpStream::connect(nowhere).expect_err("no connection").kind();
         for (addresses, wanted) in [
+            (vec![refused.address, nowhere], never),
             (vec![refused.address, hole.address], ErrorKind::TimedOut),
             (vec![hole.address, refused.address], ErrorKind::ConnectionRefused),
             (vec![], ErrorKind::InvalidInput),
@@ -251,7 +344,7 @@ checks! {
     "10.5" fn all_parts_in_order() {
         let bytes = numbered(1000);
         for take in [1, 7, 100, 333, 1000] {
-            let mut writer = Narrow::new(take);
+            let mut writer = unrecorded(|| Narrow::new(take));
             let (head, rest) = bytes.split_at(50);
             let (body, tail) = rest.split_at(900);
             let mut parts = [b"", head, b"", body, tail, b""].map(IoSlice::new);
@@ -270,6 +363,44 @@ checks! {
                 "1000 bytes in writes of {take} took {calls} calls; {needed} are enough."
             );
         }
+    }
+
+    /// Each write is offered the parts as they are, and all that are left.
+    "10.5" fn the_parts_are_offered_as_they_are() {
+        let bytes = numbered(100);
+        let (head, body) = bytes.split_at(30);
+        let mut writer = unrecorded(|| Narrow::new(40));
+        let mut parts = [head, body].map(IoSlice::new);
+        let result = block_on(write_all_vectored(&mut writer, &mut parts));
+        ensure!(result.is_ok(), "wrong-result", "It gave {result:?}.");
+        let offered = &writer.offered;
+        ensure!(
+            *offered == [vec![30, 70], vec![60], vec![20]],
+            "wrong-result",
+            "Parts of 30 and 70 bytes, in writes of 40: the writer was offered parts of {offered:?}; \
+             [[30, 70], [60], [20]] is needed, and no copy."
+        );
+    }
+
+    /// Parts without a byte are nothing to write; a writer that takes none of the others is full.
+    "10.5" fn nothing_is_not_full() {
+        let mut writer = unrecorded(|| Narrow::new(0));
+        for parts in [&mut [][..], &mut [IoSlice::new(b""), IoSlice::new(b"")]] {
+            let count = parts.len();
+            let result = block_on(write_all_vectored(&mut writer, parts));
+            ensure!(
+                result.is_ok(),
+                "wrong-result",
+                "There were {count} parts with 0 bytes in all, and it gave {result:?}."
+            );
+        }
+        let mut parts = [IoSlice::new(b""), IoSlice::new(b"abc")];
+        let result = block_on(write_all_vectored(&mut writer, &mut parts)).map_err(|error| error.kind());
+        ensure!(
+            result == Err(ErrorKind::WriteZero),
+            "wrong-result",
+            "A writer that takes 0 of 3 bytes gave {result:?}; `WriteZero` is needed."
+        );
     }
 
     /// While there are too many open files, others on this thread go on, and the loop does not turn.
@@ -292,17 +423,36 @@ checks! {
         );
     }
 
+    /// Descriptors are not the only thing that may be short.
+    "10.6" fn waits_for_whatever_is_short() {
+        let (listener, _client) = knocked();
+        for (name, errno) in
+            [("ENFILE", libc::ENFILE), ("ENOBUFS", libc::ENOBUFS), ("ENOMEM", libc::ENOMEM)]
+        {
+            fail_accept(errno);
+            let limit = Duration::from_millis(30);
+            let accepted = block_on(timeout(limit, accept_patiently(&listener)));
+            sys::inject(None);
+            ensure!(
+                accepted.is_err(),
+                "wrong-result",
+                "accept failed with `{name}`, which may pass, and it did not wait: {accepted:?}."
+            );
+        }
+    }
+
     /// What waiting does not mend is returned.
     "10.6" fn other_errors_are_returned() {
         let (listener, _client) = knocked();
         fail_accept(libc::EINVAL);
-        let result = block_on(accept_patiently(&listener));
+        let limit = Duration::from_millis(300);
+        let result = block_on(timeout(limit, accept_patiently(&listener)));
         sys::inject(None);
-        let errno = result.map(drop).map_err(|error| error.raw_os_error());
+        let errno = result.map(|result| result.map(drop).map_err(|error| error.raw_os_error()));
         ensure!(
-            errno == Err(Some(libc::EINVAL)),
+            errno == Ok(Err(Some(libc::EINVAL))),
             "wrong-result",
-            "accept failed with `EINVAL`, which stays as it is, and it gave {errno:?}."
+            "accept failed with `EINVAL`, which stays as it is, and within 300 ms it gave {errno:?}."
         );
     }
 }
@@ -354,9 +504,34 @@ async fn dial(address: SocketAddr) -> io::Result<()> {
 fn fail_accept(errno: i32) {
     let errors: &[_] = match errno {
         libc::EMFILE => &[("accept", libc::EMFILE)],
+        libc::ENFILE => &[("accept", libc::ENFILE)],
+        libc::ENOBUFS => &[("accept", libc::ENOBUFS)],
+        libc::ENOMEM => &[("accept", libc::ENOMEM)],
         _ => &[("accept", libc::EINVAL)],
     };
     sys::inject(Some(Faults { seed: 1, one_in: 1, errors, short: false }));
+}
+
+/// A socket into which no further byte goes, ready for the subject; its other end, and how many bytes
+/// are in between.
+fn full() -> (Async<UnixStream>, UnixStream, usize) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let written = std::iter::from_fn(|| (&ours).write(&[0; 4096]).ok()).sum();
+    (unrecorded(|| Async::new(ours).unwrap()), theirs, written)
+}
+
+/// Has rows, and can watch none of them.
+struct Refuses;
+
+impl Backend for Refuses {
+    fn changed(&mut self, _: usize, _: i32, events: c_short) -> io::Result<()> {
+        if events == 0 { Ok(()) } else { Err(ErrorKind::InvalidInput.into()) }
+    }
+
+    fn wait(&mut self, _: &mut [pollfd], _: Option<Duration>) -> io::Result<Vec<usize>> {
+        Ok(Vec::new())
+    }
 }
 
 /// Bytes that tell where they belong.
@@ -371,12 +546,17 @@ struct Narrow {
     written: Vec<u8>,
     /// How often it took something.
     calls: usize,
+    /// After how many of these it fails.
+    fails_after: usize,
+    /// The lengths of what it was offered at each, without those that are 0.
+    offered: Vec<Vec<usize>>,
     rest: bool,
 }
 
 impl Narrow {
     fn new(take: usize) -> Self {
-        Narrow { take, written: Vec::new(), calls: 0, rest: false }
+        let (written, offered) = (Vec::new(), Vec::new());
+        Narrow { take, written, calls: 0, fails_after: usize::MAX, offered, rest: false }
     }
 
     fn take(&mut self, parts: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -385,7 +565,12 @@ impl Narrow {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        if self.calls == self.fails_after {
+            return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
+        }
         self.calls += 1;
+        let lengths = parts.iter().map(|part| part.len()).filter(|length| *length > 0);
+        self.offered.push(lengths.collect());
         let bytes = parts.iter().flat_map(|part| part.iter().copied()).take(self.take);
         let before = self.written.len();
         self.written.extend(bytes);

@@ -127,6 +127,8 @@ pub fn seen(text: &str) -> String {
 
 /// A panic that no check asked for.
 pub fn panicked(text: &str, at: Option<&Location<'_>>) -> String {
+    // A place in std says nothing to those who cannot look there.
+    let at = at.filter(|at| !at.file().starts_with("/rustc/"));
     let place = at.map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
     seen(&format!("The code panicked: {text}{place}."))
 }
@@ -159,6 +161,8 @@ pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'stat
                 "Since that answer nobody polls, and a loop without an end keeps the processor busy."
             },
         )
+    } else if wakes > 1000 && polls > 1000 {
+        ("spins", "It is woken and polled over and over, and nothing comes of it.")
     } else if last(Event::Poll) > last(Event::Pending).max(last(Event::Ready))
         && ledger.quiet() < limit / 10
     {

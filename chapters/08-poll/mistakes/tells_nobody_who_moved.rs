@@ -12,6 +12,7 @@ pub mod extend {
         generation: u64,
     }
 
+    #[derive(Debug)]
     pub struct Slots<T> {
         values: Vec<T>,
         slots: Vec<(usize, u64)>,
