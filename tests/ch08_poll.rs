@@ -3,6 +3,7 @@
 #![cfg(all(unix, not(miri)))] // poll(2) and select(2).
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::env;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
@@ -19,12 +20,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures::future::{join, join_all, join3, select};
-use libc::{c_short, pollfd};
+use libc::{POLLIN, POLLOUT, c_short, pollfd};
 
 use support::reactors::{Liar, by};
 use support::{Bell, Event, Ledger, ledger, on_both, self_wakes, within};
 use under_await::ch08_poll::Direction::{self, Read as ToRead, Write as ToWrite};
-use under_await::ch08_poll::{Backend, Registration, Root};
+use under_await::ch08_poll::{Backend, ByPoll, BySelect, Registration, Root};
 use under_await::ch08_poll::{ask_by, block_on, ready_to, wait};
 use under_await::sys::{self, Faults};
 use under_await::{waker_fn, yield_now};
@@ -107,7 +108,7 @@ fn one_wait_is_one_wake() {
 fn a_leaf_that_is_polled_ten_thousand_times_has_one_registration() {
     on_both(LIMIT, |backend| {
         let sizes = Rc::new(RefCell::new(Vec::new()));
-        ask_by(Box::new(Sizes { inner: by(backend), sizes: sizes.clone() })).unwrap();
+        ask_by(Sizes::new(by(backend), &sizes)).unwrap();
         let (reader, writer) = pipe();
         let mut leaf = pin!(ready_to(ToRead, &reader));
         for _ in 0..10_000 {
@@ -324,7 +325,7 @@ fn a_registration_may_be_dropped_by_another_ones_wake() {
 fn rows_come_and_go_in_any_order() {
     on_both(LIMIT, |backend| {
         let sizes = Rc::new(RefCell::new(Vec::new()));
-        ask_by(Box::new(Sizes { inner: by(backend), sizes: sizes.clone() })).unwrap();
+        ask_by(Sizes::new(by(backend), &sizes)).unwrap();
         let pipes = [(); 8].map(|()| pipe());
         let mut alive = Vec::new();
         let mut chance = 12345_u32;
@@ -793,6 +794,7 @@ fn eleven_hundred_descriptors_are_refused_by_select_and_served_by_poll() {
             let set = libc::FD_SETSIZE as RawFd;
             for (reader, result) in readers.iter().zip(results) {
                 let refused = backend_of_process() == "select" && reader.as_raw_fd() >= set;
+                assert_eq!(Registration::new(reader).is_err(), refused, "{reader:?}");
                 match result {
                     Ok(()) => assert!(!refused, "{reader:?}"),
                     Err(error) => {
@@ -803,6 +805,31 @@ fn eleven_hundred_descriptors_are_refused_by_select_and_served_by_poll() {
             }
         });
     }
+}
+
+/// The same table, the same answer: whichever call is made, and be a descriptor in two rows.
+#[test]
+fn both_backends_say_the_same_of_a_table() {
+    within(LIMIT, || {
+        let sockets = (0..20).map(|n| if n % 2 == 0 { full_socket() } else { open_socket() });
+        let sockets = sockets.collect::<Vec<_>>();
+        sockets.iter().skip(1).step_by(3).for_each(|(_, peer)| put(peer, b"!"));
+        let mut table = Vec::new();
+        for (n, (socket, _)) in sockets.iter().enumerate() {
+            for events in [POLLIN, POLLOUT, POLLIN | POLLOUT, 0] {
+                let fd = if events == 0 || n == 7 { -1 } else { socket.as_raw_fd() };
+                let events = if fd == -1 { 0 } else { events };
+                table.push(pollfd { fd, events, revents: 0 });
+            }
+        }
+        let [by_poll, by_select] =
+            [&mut ByPoll as &mut dyn Backend, &mut BySelect].map(|backend| {
+                let rows = backend.wait(&mut table, Some(Duration::ZERO)).unwrap();
+                (rows, table.iter().map(|row| row.revents).collect::<Vec<_>>())
+            });
+        assert_eq!(by_poll, by_select);
+        assert!(by_poll.0.len() > 20 && by_poll.0.len() < 60, "{by_poll:?}");
+    });
 }
 
 /// Interest is user memory: another backend can take over in the middle.
@@ -1007,19 +1034,34 @@ async fn attempt(
 
 // ── A backend that tells ──
 
-/// Writes down how long the table is at each wait.
+/// Writes down how long the table is at each wait; and sees to it that it was told of all that stands
+/// there, as a backend has to be that has a table of its own in the kernel.
 struct Sizes {
     inner: Box<dyn Backend>,
     sizes: Rc<RefCell<Vec<usize>>>,
+    /// The descriptor and the events of each row, as it was told.
+    told: BTreeMap<usize, (RawFd, c_short)>,
+}
+
+impl Sizes {
+    #[expect(clippy::new_ret_no_self, reason = "what is to be had of it is a backend")]
+    fn new(inner: Box<dyn Backend>, sizes: &Rc<RefCell<Vec<usize>>>) -> Box<dyn Backend> {
+        Box::new(Sizes { inner, sizes: sizes.clone(), told: BTreeMap::new() })
+    }
 }
 
 impl Backend for Sizes {
     fn changed(&mut self, row: usize, fd: RawFd, events: c_short) -> io::Result<()> {
+        self.told.insert(row, (fd, events));
         self.inner.changed(row, fd, events)
     }
 
     fn wait(&mut self, table: &mut [pollfd], timeout: Option<Duration>) -> io::Result<Vec<usize>> {
         self.sizes.borrow_mut().push(table.len());
+        for (row, pollfd) in table.iter().enumerate() {
+            let told = self.told.get(&row).filter(|(_, events)| *events != 0);
+            assert_eq!(*told.unwrap_or(&(-1, 0)), (pollfd.fd, pollfd.events), "row {row}");
+        }
         self.inner.wait(table, timeout)
     }
 }
@@ -1139,6 +1181,11 @@ fn full_socket() -> (UnixStream, UnixStream) {
     peer.set_nonblocking(true).unwrap();
     fill(&socket);
     (socket, peer)
+}
+
+/// A pair of sockets, the first of which can be written to.
+fn open_socket() -> (UnixStream, UnixStream) {
+    UnixStream::pair().unwrap()
 }
 
 /// Writes until there is no room.
