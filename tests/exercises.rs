@@ -194,7 +194,8 @@ chapter! {
     mistakes {
         keeps_an_old_waker drops_the_older_waker_in_place wakes_under_the_lock
         wakes_the_current_task goes_quietly if_let_holds_the_lock looks_first
-        wakes_then_sets hasty_cell leaves_it_to_the_wake
+        wakes_then_sets hasty_cell leaves_it_to_the_wake a_lock_for_each_step
+        takes_then_sets panics_under_the_lock wakes_at_the_slot
     }
 }
 

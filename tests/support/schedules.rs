@@ -39,6 +39,11 @@ pub fn wait_until(label: &'static str, ready: impl Fn() -> bool + Send + 'static
     }
 }
 
+/// Whether this thread is an actor's.
+fn is_played() -> bool {
+    ME.with_borrow(Option::is_some)
+}
+
 /// Plays what `actors` makes, in every order.
 pub fn every_order(actors: impl Fn() -> Vec<Actor>) -> Orders {
     let mut orders = Orders { total: 0, bad: Vec::new() };
@@ -257,7 +262,7 @@ pub mod model {
     use core::sync::atomic::{self, Ordering};
 
     use super::real::{panic, sync};
-    use super::{AT_THE_SLOT, point, wait_until};
+    use super::{AT_THE_SLOT, is_played, point, wait_until};
 
     /// As [`std::sync::atomic::AtomicBool`]; every operation is a point.
     #[derive(Debug, Default)]
@@ -459,14 +464,17 @@ pub mod model {
             Mutex { locked: sync::OnceLock::new(), data: sync::Mutex::new(data) }
         }
 
-        /// As std's, but never poisoned: when a play is over, its actors unwind.
+        /// As std's, but not poisoned in a play: when it is over, its actors unwind.
         pub fn lock(&self) -> sync::LockResult<MutexGuard<'_, T>> {
             let locked = self.locked.get_or_init(Default::default);
             let free = locked.clone();
             wait_until("lock", move || !free.load(Ordering::SeqCst));
-            let data = self.data.lock().unwrap_or_else(sync::PoisonError::into_inner);
+            let held = self.data.lock();
+            let poisoned = held.is_err() && !is_played();
+            let data = held.unwrap_or_else(sync::PoisonError::into_inner);
             locked.store(true, Ordering::SeqCst);
-            Ok(MutexGuard { locked, data })
+            let guard = MutexGuard { locked, data };
+            if poisoned { Err(sync::PoisonError::new(guard)) } else { Ok(guard) }
         }
 
         /// As std's.
