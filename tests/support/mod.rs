@@ -18,6 +18,8 @@ pub mod net;
 #[cfg(unix)]
 pub mod reactors;
 pub mod schedules;
+#[cfg(unix)]
+pub mod signals;
 pub mod story;
 pub mod watchdog;
 
@@ -29,6 +31,8 @@ pub use exam::{Check, Verdict, exam, panics, verdicts};
 pub use futures::*;
 #[cfg(unix)]
 pub use reactors::on_both;
+#[cfg(unix)]
+pub use signals::interruptions;
 pub use under_await::ledger::{Event, Ledger};
 pub use watchdog::within;
 
