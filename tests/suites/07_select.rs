@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -131,18 +131,25 @@ checks! {
     /// Two waits on one thread, each over when its own pipe has something.
     "7.3" fn two_pipes_on_one_thread() {
         let ((a, to_a), (b, to_b)) = (pipe(), pipe());
+        let (b_is_ready, told) = mpsc::channel();
         let helper = in_a_thread(move || {
-            for (pipe, note) in [(&to_b, "writes into b"), (&to_a, "writes into a")] {
-                thread::sleep(Duration::from_millis(15));
-                ledger().record("helper", Event::Note(note));
-                put(pipe, b"!");
-            }
+            thread::sleep(Duration::from_millis(15));
+            ledger().record("helper", Event::Note("writes into b"));
+            put(&to_b, b"!");
+            // However busy the machine is: `a` comes when `b` has been heard of.
+            let _ = told.recv_timeout(Duration::from_millis(200));
+            ledger().record("helper", Event::Note("writes into a"));
+            put(&to_a, b"!");
             (to_a, to_b)
         });
         let start = Instant::now();
         let (a, b) = block_on(join(
             watch("a", async { readable(&a).await.map(|()| start.elapsed()) }),
-            watch("b", async { readable(&b).await.map(|()| start.elapsed()) }),
+            watch("b", async {
+                let ready = readable(&b).await.map(|()| start.elapsed());
+                let _ = b_is_ready.send(());
+                ready
+            }),
         ));
         let (a, b) = (a.unwrap(), b.unwrap());
         ensure!(a > b, "out-of-step", "`b` was written to first, and was ready after `a`.");
@@ -285,24 +292,28 @@ checks! {
     /// Every byte of every pipe, until all have ended.
     "7.5" fn all_pipes_to_their_ends() {
         let ((a, to_a), (b, to_b)) = (pipe(), pipe());
+        let (copy_of_a, copy_of_b) = (a.try_clone().unwrap(), b.try_clone().unwrap());
+        // However busy the machine is: each byte comes when the one before has been read.
         let helper = in_a_thread(move || {
             put(&to_a, b"a");
-            thread::sleep(Duration::from_millis(15));
+            emptied(&copy_of_a);
             put(&to_b, b"b");
+            emptied(&copy_of_b);
             drop(to_b);
             thread::sleep(Duration::from_millis(15));
             put(&to_a, b"c");
         });
         // On a thread of its own: a `select` that asks for nothing never returns.
-        let (give, take) = std::sync::mpsc::channel();
+        let (give, take) = mpsc::channel();
         let ledger = ledger();
         in_a_thread(move || drop(give.send(gather(vec![a, b]))));
+        drop(helper.join());
         let Ok(bytes) = take.recv_timeout(Duration::from_millis(500)) else {
             let calls = ledger.count(Event::Call("select"));
             fail!(
                 "stuck",
-                "Two pipes have ended, one after 15 ms and one after 30, and after 500 ms `gather` \
-                 has not; calls of `select`: {calls}."
+                "Two pipes have ended, and after another 500 ms `gather` has not; calls of `select`: \
+                 {calls}."
             );
         };
         let bytes = bytes.unwrap();
@@ -312,7 +323,6 @@ checks! {
             "`a`, `b` and `c` were written, in this order; {:?} was read.",
             String::from_utf8_lossy(&bytes)
         );
-        drop(helper.join());
         let calls = ledger.count(Event::Call("select"));
         ensure!(
             calls <= 12,
