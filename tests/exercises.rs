@@ -196,7 +196,8 @@ chapter! {
     mistakes {
         keeps_an_old_waker drops_the_older_waker_in_place wakes_under_the_lock
         wakes_the_current_task goes_quietly if_let_holds_the_lock looks_first
-        wakes_then_sets hasty_cell leaves_it_to_the_wake
+        wakes_then_sets hasty_cell leaves_it_to_the_wake a_lock_for_each_step
+        takes_then_sets panics_under_the_lock wakes_at_the_slot
     }
 }
 
@@ -206,16 +207,21 @@ chapter! {
     except {}
     mistakes {
         asked_of_the_dead gives_up_at_a_signal each_by_itself only_the_new_flag rounded_down
-        a_flag_and_no_byte done_when_sent one_read_for_a_signal
+        a_flag_and_no_byte done_when_sent one_read_for_a_signal asks_everybody
+        reads_until_there_is_no_more nothing_is_the_end asks_and_does_not_listen never_due crossed_out
+        a_handler_that_talks silence_is_the_end goes_on_after_the_end looks_everywhere
     }
 }
 
 #[cfg(unix)]
 chapter! {
     ch07, "07-select", "07_select", ch07_select, starter_07,
-    except {}
+    except { other_errors_are_passed_on }
     mistakes {
         passes_over_it one_too_low interest_stays one_set_for_all the_end_stays gives_up_at_a_signal
+        counts_to_the_last_one drops_while_it_borrows keeps_the_first_waker one_at_a_time
+        either_will_do hears_readers_only wakes_while_it_borrows starts_over no_answer_is_no
+        one_pipe_a_round a_signal_is_an_answer
     }
 }
 

@@ -7,11 +7,11 @@ use std::hint::black_box;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Instant;
 
-use under_await::{ch02_block_on, ch04_park};
+use under_await::{ch02_block_on, ch04_park, ch05_handoff};
 
 const ROUNDS: usize = 21;
 
@@ -36,6 +36,23 @@ fn main() {
             ("futures-lite 2", &mut |n| round_trips(n, futures_lite::future::block_on)),
             ("pollster 0.4", &mut |n| round_trips(n, pollster::block_on)),
             ("by hand: park, unpark", &mut bare_round_trips),
+        ],
+    );
+    compare(
+        "oneshot, polled, sent and polled again on one thread (layer 5)",
+        2_000_000,
+        &mut [
+            ("under_await", &mut |n| {
+                hand_offs(n, ch05_handoff::oneshot, |sender, value| _ = sender.send(value))
+            }),
+            ("futures 0.3", &mut |n| {
+                hand_offs(n, futures::channel::oneshot::channel, |sender, value| {
+                    _ = sender.send(value)
+                })
+            }),
+            ("tokio 1", &mut |n| {
+                hand_offs(n, tokio::sync::oneshot::channel, |sender, value| _ = sender.send(value))
+            }),
         ],
     );
 }
@@ -69,6 +86,28 @@ fn ready(n: u64, block_on: impl Fn(std::future::Ready<u64>) -> u64) {
     for i in 0..n {
         black_box(block_on(std::future::ready(black_box(i))));
     }
+}
+
+/// Makes `n` channels; in each, the receiver is polled before its value is sent, and after that.
+fn hand_offs<S, R>(n: u64, channel: impl Fn() -> (S, R), send: impl Fn(S, u64))
+where
+    R: Future + Unpin,
+{
+    let waker = Waker::from(Arc::new(Nobody));
+    let mut cx = Context::from_waker(&waker);
+    for i in 0..n {
+        let (sender, mut receiver) = channel();
+        assert!(Pin::new(&mut receiver).poll(&mut cx).is_pending());
+        send(sender, black_box(i));
+        assert!(Pin::new(&mut receiver).poll(&mut cx).is_ready());
+    }
+}
+
+/// A waker's data, with owners to count.
+struct Nobody;
+
+impl Wake for Nobody {
+    fn wake(self: Arc<Self>) {}
 }
 
 /// Two threads wake each other in turn, `n` times; each runs its half by `block_on`.

@@ -26,7 +26,8 @@ use std::fmt;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::Mutex;
+// As std's. When the checks play every order, it stops before each `lock`, to let the other side in.
+use crate::support::schedules::model::Mutex;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;

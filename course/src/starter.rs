@@ -28,6 +28,9 @@ pub(crate) fn starter(layer: &str, extend: &str, open: impl Fn(&str) -> bool) ->
     let layer = dug(layer, &open)
         .replace("use crate::", "use under_await::")
         .replace("#![forbid(unsafe_code)]", "#![deny(unsafe_code)]");
+    // Where the checks play every order, they stop at the layer's locks too.
+    let plays = extend.contains("crate::support::schedules::");
+    let layer = if plays { layer.replace(LOCK, PLAYED_LOCK) } else { layer };
     let (doc, code) = split_doc(&layer);
     let extend = indented(&dug(extend, &open));
     let code = if extend.contains(PLAYED) { modelled(code) } else { code.to_owned() };
@@ -37,6 +40,13 @@ pub(crate) fn starter(layer: &str, extend: &str, open: impl Fn(&str) -> bool) ->
         code.trim_start(),
     )
 }
+
+/// std's lock, as a layer imports it, and what a starter has in its place.
+const LOCK: &str = "use std::sync::Mutex;\n";
+const PLAYED_LOCK: &str = "\
+// As std's. When the checks play every order, it stops before each `lock`, to let the other side in.
+use crate::support::schedules::model::Mutex;
+";
 
 /// The last paragraph of a starter's module doc.
 const TURN: &str = "\

@@ -81,6 +81,19 @@ fn the_layers_below_are_those_of_the_library() {
     assert!(!starter.contains("use crate::"), "{starter}");
 }
 
+/// Where the checks play every order, the layer's locks are those that they can stop at.
+#[test]
+fn a_lock_is_the_models_where_orders_are_played() {
+    let layer = LAYER.replace("use crate::ch03_waker::counting;", "use std::sync::Mutex;");
+    assert!(layer.contains("use std::sync::Mutex;\n"), "{layer}");
+    let played = "use crate::support::schedules::model::Mutex;\n";
+    let starter = starter::starter(&layer, EXTEND, |_| true);
+    assert!(!starter.contains(played), "{starter}");
+    let extend = format!("use crate::support::schedules::point;\n{EXTEND}");
+    let starter = starter::starter(&layer, &extend, |_| true);
+    assert!(starter.contains(played), "{starter}");
+}
+
 #[test]
 fn the_module_doc_stays_at_the_top() {
     let starter = starter::starter(LAYER, EXTEND, |_| true);

@@ -6,17 +6,22 @@ pub mod extend {
     use std::os::fd::{AsFd, AsRawFd};
     use std::sync::mpsc;
     use std::thread;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     pub use super::super::super::reference::subject::extend::*;
 
     pub fn readable_within(io: &impl AsFd, limit: Duration) -> io::Result<bool> {
         let fd = io.as_fd().as_raw_fd();
+        let deadline = Instant::now() + limit;
         let mut row = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        // SAFETY: `row` is one row, and ours.
-        match unsafe { libc::poll(&mut row, 1, limit.as_nanos().div_ceil(1_000_000) as i32) } {
-            -1 => Err(io::Error::last_os_error()),
-            ready => Ok(ready > 0),
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // SAFETY: `row` is one row, and ours.
+            match unsafe { libc::poll(&mut row, 1, left.as_nanos().div_ceil(1_000_000) as i32) } {
+                -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+                -1 => return Err(io::Error::last_os_error()),
+                ready => return Ok(ready > 0),
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::mem;
+use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, Sender as Signal};
@@ -14,7 +15,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use under_await::ch04_park::block_on;
 use under_await::ledger::watch;
 
-use crate::support::schedules::{Orders, actor, every_order, point, wait_until};
+use crate::support::schedules::{Actor, Order, Orders, actor, every_order, point, wait_until};
 use crate::support::{Bell, DropToken, Drops, Event, checks, ensure, fail, ledger, panics, scaled};
 
 use subject::extend::{LocklessCell, line};
@@ -230,6 +231,13 @@ checks! {
                 "The receiver gave {first:?}, was polled again, and gave {second:?}. A panic is \
                  needed."
             );
+            let another = panics(|| drop(receiver));
+            ensure!(
+                another.is_none(),
+                "panicked",
+                "The second poll panicked, as it should, and it held the lock when it did. Since then \
+                 nobody can lock, and dropping the receiver panicked as well."
+            );
         }
     }
 
@@ -289,6 +297,13 @@ checks! {
         block_on(watch("sleep", thread_sleep(Duration::from_millis(20))));
     }
 
+    /// Whatever comes in between of what: the receiver sleeps only if it is going to be woken.
+    "5.2" fn a_hand_off_in_every_order() {
+        none_is_bad(&every_order(|| hands_off(true, false)));
+        none_is_bad(&every_order(|| hands_off(false, false)));
+        none_is_bad(&every_order(|| hands_off(true, true)));
+    }
+
     /// A cell wakes the waker that was left last, once, and no other.
     "5.3" fn a_cell_wakes_the_newest() {
         let ((a, waker_a), (b, waker_b)) = (Bell::new(), Bell::new());
@@ -333,6 +348,27 @@ checks! {
             "never-woken",
             "The hangup answered `Pending` twice, to task A and to task B. It keeps {kept:?} clones \
              of their wakers; (0, 1) are needed."
+        );
+    }
+
+    /// What happens while a hangup is being polled, it sees, or is woken for.
+    "5.4" fn a_hangup_looks_when_it_has_kept() {
+        let poll = every_order(|| {
+            let (line, mut hangup) = line();
+            keep(line);
+            vec![actor("hangup", move || {
+                let _ = Pin::new(&mut hangup).poll(&mut Context::from_waker(Waker::noop()));
+                wait_until("sleep", || false);
+            })]
+        });
+        let steps = poll.bad.first().map(Order::to_string).unwrap_or_default();
+        let named = |line: &&str| line.ends_with("look") || line.ends_with("keep the waker");
+        let steps = steps.lines().filter(named).collect::<Vec<_>>().join("\n");
+        ensure!(
+            !steps.ends_with("keep the waker"),
+            "lost-wake",
+            "One poll:\n\n{steps}\n\nA line that is dropped just before the last step finds nobody to \
+             wake, and after it nobody looks."
         );
     }
 
@@ -400,13 +436,21 @@ checks! {
             registers.register(&waker);
         }));
         cell.wake();
-        let woken = bell.rung();
-        cell.wake();
-        let woken = woken + bell.rung();
+        let early = bell.rung();
         ensure!(
-            woken > 0,
+            early == 0,
+            "woken-under-lock",
+            "Who was woken by `wake` registered another waker there and then, and that one was woken \
+             at once, with nothing to wake it for: the slot was not free yet. An executor that polls \
+             inside `wake` would go round in circles."
+        );
+        cell.wake();
+        let woken = bell.rung();
+        ensure!(
+            woken == 1,
             "never-woken",
-            "Who was woken by `wake` registered another waker, and the next `wake` did not wake it."
+            "Who was woken by `wake` registered another waker, and the next `wake` woke it {woken} \
+             times, not once."
         );
     }
 
@@ -585,14 +629,38 @@ impl Drop for Meddler {
 }
 
 /// In a play: polls until it is ready, and sleeps in between until it is woken.
-fn sleep_until_ready(future: impl Future) {
+fn sleep_until_ready<F: Future>(future: F) -> F::Output {
     let (bell, waker) = Bell::new();
     let mut future = pin!(future);
-    while future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
         let alarm = bell.clone();
         wait_until("sleep", move || alarm.is_rung());
         bell.rung();
     }
+}
+
+/// The actors of one hand-off: a receiver that is polled until it is ready, and a sender that sends or
+/// goes away. If it moves, the receiver is first polled in another task.
+fn hands_off(send: bool, moves: bool) -> Vec<Actor> {
+    let (sender, mut receiver) = oneshot();
+    let receives = actor("receiver", move || {
+        let mut elsewhere = Context::from_waker(Waker::noop());
+        let first = moves.then(|| Pin::new(&mut receiver).poll(&mut elsewhere));
+        let answer = match first {
+            Some(Poll::Ready(answer)) => answer,
+            _ => sleep_until_ready(receiver),
+        };
+        let needed = if send { Ok(1) } else { Err(RecvError) };
+        if answer != needed {
+            // The end of this play, and not of the check.
+            let text = format!("{answer:?} arrived, and not {needed:?}");
+            resume_unwind(Box::new(text));
+        }
+    });
+    vec![receives, actor("sender", move || complete(sender, send))]
 }
 
 /// No order hangs, and in none do two threads collide.
@@ -606,6 +674,10 @@ fn none_is_bad(orders: &Orders) {
     if is_bad_by("at the slot") {
         let seen = format!("Of {total} orders {} bad.", are(orders.bad.len(), "is", "are"));
         fail!("crashed", "{seen} In this one two threads use the slot at once:\n\n{order}");
+    }
+    if !is_bad_by("nobody can go on") {
+        let bad = are(orders.bad.len(), "ends", "end");
+        fail!("wrong-result", "Of {total} orders {bad} wrong. One of them:\n\n{order}");
     }
     let bad = are(orders.bad.len(), "hangs", "hang");
     fail!("lost-wake", "Of {total} orders {bad}. One of them:\n\n{order}");

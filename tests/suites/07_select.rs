@@ -1,21 +1,23 @@
 // The checks of chapter 7. `subject` is the code under examination.
 
+use std::future::poll_fn;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::Context;
+use std::os::unix::net::UnixStream;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use futures::future::join;
+use futures::future::{join, join_all};
 use under_await::ledger::watch;
 use under_await::sys::{self, Faults};
 
-use crate::support::{Bell, Event, checks, ensure, fail, later, ledger};
+use crate::support::{Bell, Event, checks, ensure, fail, interruptions, later, ledger, panics};
 
 use subject::extend::{gather, readable_within};
-use subject::{FdSet, block_on, readable, select};
+use subject::{FdSet, block_on, readable, select, writable};
 
 checks! {
     /// A descriptor for which the set has no bit is an error, and nothing is written.
@@ -45,19 +47,22 @@ checks! {
         // The full one has the higher number.
         let ((empty, _to_empty), (full, to_full)) = (pipe(), pipe());
         put(&to_full, b"!");
-        let mut reads = FdSet::new();
-        reads.insert(empty.as_raw_fd()).unwrap();
-        reads.insert(full.as_raw_fd()).unwrap();
-        let ready = select(&mut reads, &mut FdSet::new(), Some(Duration::ZERO)).unwrap();
-        let left = (reads.contains(full.as_raw_fd()), reads.contains(empty.as_raw_fd()));
-        ensure!(
-            ready == 1 && left == (true, false),
-            "wrong-result",
-            "Of two pipes in the set, one has a byte. `select` counted {ready}; the full one is \
-             left: {}, the empty one: {}. Needed: 1, true, false.",
-            left.0,
-            left.1
-        );
+        for (order, first, second) in [("last", &empty, &full), ("first", &full, &empty)] {
+            let mut reads = FdSet::new();
+            reads.insert(first.as_raw_fd()).unwrap();
+            reads.insert(second.as_raw_fd()).unwrap();
+            let ready = select(&mut reads, &mut FdSet::new(), Some(Duration::ZERO)).unwrap();
+            let left = (reads.contains(full.as_raw_fd()), reads.contains(empty.as_raw_fd()));
+            ensure!(
+                ready == 1 && left == (true, false),
+                "wrong-result",
+                "Of two pipes in the set, one has a byte; it has the higher number, and was put in \
+                 {order}. `select` counted {ready}; the full one is left: {}, the empty one: {}. \
+                 Needed: 1, true, false.",
+                left.0,
+                left.1
+            );
+        }
     }
 
     /// A wait leaves its waker with the reactor, and takes it back when it is dropped.
@@ -95,7 +100,7 @@ checks! {
         let kept = (Arc::strong_count(&old) - 1, Arc::strong_count(&new) - 1);
         ensure!(
             kept == (0, 1),
-            "lost-wake",
+            "old-waker",
             "Polled with two wakers, the reactor keeps {} of the first and {} of the second; it \
              needs 0 and 1, or the wake goes where the wait was and not where it is.",
             kept.0,
@@ -103,21 +108,48 @@ checks! {
         );
     }
 
+    /// A waker that is replaced is dropped when the reactor is free: what it owns may want the reactor.
+    "7.2" fn drops_the_older_waker_outside() {
+        let ((reader, _writer), (other, _to_other)) = (pipe(), pipe());
+        let mut wait = Box::pin(readable(&reader));
+        // A task, as a waker owns it. It has a wait of its own, which is dropped with it.
+        let task = Waker::from(Arc::new(Owner { _wait: Mutex::new(polled(&other)) }));
+        let _ = wait.as_mut().poll(&mut Context::from_waker(&task));
+        drop(task);
+        let panic = panics(|| {
+            let _ = wait.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        });
+        if let Some(panic) = panic {
+            fail!(
+                "woken-under-lock",
+                "A poll replaced a waker, and dropped it. It was the last owner of a task with another \
+                 wait, which was dropped too and wanted the reactor. But that was still lent out: {panic}."
+            );
+        }
+    }
+
     /// Two waits on one thread, each over when its own pipe has something.
     "7.3" fn two_pipes_on_one_thread() {
         let ((a, to_a), (b, to_b)) = (pipe(), pipe());
+        let (b_is_ready, told) = mpsc::channel();
         let helper = in_a_thread(move || {
-            for (pipe, note) in [(&to_b, "writes into b"), (&to_a, "writes into a")] {
-                thread::sleep(Duration::from_millis(15));
-                ledger().record("helper", Event::Note(note));
-                put(pipe, b"!");
-            }
+            thread::sleep(Duration::from_millis(15));
+            ledger().record("helper", Event::Note("writes into b"));
+            put(&to_b, b"!");
+            // However busy the machine is: `a` comes when `b` has been heard of.
+            let _ = told.recv_timeout(Duration::from_millis(200));
+            ledger().record("helper", Event::Note("writes into a"));
+            put(&to_a, b"!");
             (to_a, to_b)
         });
         let start = Instant::now();
         let (a, b) = block_on(join(
             watch("a", async { readable(&a).await.map(|()| start.elapsed()) }),
-            watch("b", async { readable(&b).await.map(|()| start.elapsed()) }),
+            watch("b", async {
+                let ready = readable(&b).await.map(|()| start.elapsed());
+                let _ = b_is_ready.send(());
+                ready
+            }),
         ));
         let (a, b) = (a.unwrap(), b.unwrap());
         ensure!(a > b, "out-of-step", "`b` was written to first, and was ready after `a`.");
@@ -141,6 +173,60 @@ checks! {
         );
     }
 
+    /// All that is ready after a sleep is woken by it.
+    "7.3" fn one_sleep_for_all_that_is_ready() {
+        let pipes = [pipe(), pipe(), pipe()];
+        pipes.iter().for_each(|(_, writer)| put(writer, b"!"));
+        block_on(join_all(pipes.iter().map(|(reader, _)| readable(reader))));
+        let calls = ledger().count(Event::Call("select"));
+        ensure!(
+            calls == 1,
+            "waits-for-one",
+            "Three pipes with a byte each were waited for, and it took {calls} sleeps; 1 is enough."
+        );
+    }
+
+    /// Who waits to write is woken when there is room, and not for what there is to read.
+    "7.3" fn each_direction_by_itself() {
+        let (here, there) = UnixStream::pair().unwrap();
+        block_on(watch("to write", writable(&here))).unwrap();
+        here.set_nonblocking(true).unwrap();
+        while (&here).write(&[0; 4096]).is_ok() {}
+        (&there).write_all(b"!").unwrap();
+        let helper = in_a_thread(move || {
+            thread::sleep(Duration::from_millis(30));
+            let mut bytes = vec![0; 1 << 20];
+            while (&there).read(&mut bytes).is_ok_and(|length| length == bytes.len()) {}
+            there
+        });
+        let (read, write) = block_on(join(watch("to read", readable(&here)), async {
+            watch("to write", writable(&here)).await.map(|()| room(&here))
+        }));
+        read.unwrap();
+        ensure!(
+            write.unwrap(),
+            "wrong-result",
+            "A socket has a byte to read, and no room. A wait to write was ready, and a write would have \
+             waited."
+        );
+        drop(helper.join());
+    }
+
+    /// While a waker runs, the reactor is free: whoever is woken may use it at once.
+    "7.3" fn wakes_when_the_reactor_is_free() {
+        let ((reader, writer), (other, _to_other)) = (pipe(), pipe());
+        put(&writer, b"!");
+        let (mut wait, mut hasty) = (pin!(readable(&reader)), None);
+        block_on(poll_fn(|cx| {
+            let hasty = hasty.get_or_insert_with(|| {
+                let (other, then) = (polled(&other), cx.waker().clone());
+                Waker::from(Arc::new(Hasty { other: Mutex::new(Some(other)), then }))
+            });
+            wait.as_mut().poll(&mut Context::from_waker(hasty))
+        }))
+        .unwrap();
+    }
+
     /// The limit holds, and a signal is neither its end nor an error.
     "7.4" fn a_limit_and_signals() {
         let (reader, writer) = pipe();
@@ -155,6 +241,12 @@ checks! {
              40 ms or more.",
             time.as_millis()
         );
+        let calls = ledger().count(Event::Call("select"));
+        ensure!(
+            calls <= 5,
+            "spins",
+            "A wait of 40 ms for an empty pipe took {calls} calls of `select`; 1 is enough."
+        );
         put(&writer, b"!");
         let errors = &[("select", libc::EINTR)];
         sys::inject(Some(Faults { seed: 7, one_in: 2, errors, short: false }));
@@ -166,27 +258,62 @@ checks! {
         }
     }
 
+    /// Signals do not make the wait longer, however many they are.
+    "7.4" fn signals_do_not_stretch_it() {
+        let (reader, _writer) = pipe();
+        let stop = interruptions(60);
+        let start = Instant::now();
+        let ready = readable_within(&reader, Duration::from_millis(45));
+        let in_time = stop();
+        ensure!(ready.is_ok_and(|ready| !ready), "wrong-result", "An empty pipe was readable.");
+        ensure!(
+            in_time,
+            "not-on-time",
+            "A signal came every 10 ms, 60 of them, and a wait of 45 ms was over after the last one: it \
+             took {} ms.",
+            start.elapsed().as_millis()
+        );
+    }
+
+    /// What `select` refuses is passed on.
+    "7.4" fn other_errors_are_passed_on() {
+        let (reader, _writer) = pipe();
+        let errors = &[("select", libc::EBADF)];
+        sys::inject(Some(Faults { seed: 7, one_in: 1, errors, short: false }));
+        let answer = readable_within(&reader, Duration::from_millis(5));
+        sys::inject(None);
+        ensure!(
+            answer.is_err(),
+            "wrong-result",
+            "`select` failed with EBADF, and the answer was {answer:?}."
+        );
+    }
+
     /// Every byte of every pipe, until all have ended.
     "7.5" fn all_pipes_to_their_ends() {
         let ((a, to_a), (b, to_b)) = (pipe(), pipe());
+        let (copy_of_a, copy_of_b) = (a.try_clone().unwrap(), b.try_clone().unwrap());
+        // However busy the machine is: each byte comes when the one before has been read.
         let helper = in_a_thread(move || {
             put(&to_a, b"a");
-            thread::sleep(Duration::from_millis(15));
+            emptied(&copy_of_a);
             put(&to_b, b"b");
+            emptied(&copy_of_b);
             drop(to_b);
             thread::sleep(Duration::from_millis(15));
             put(&to_a, b"c");
         });
         // On a thread of its own: a `select` that asks for nothing never returns.
-        let (give, take) = std::sync::mpsc::channel();
+        let (give, take) = mpsc::channel();
         let ledger = ledger();
         in_a_thread(move || drop(give.send(gather(vec![a, b]))));
+        drop(helper.join());
         let Ok(bytes) = take.recv_timeout(Duration::from_millis(500)) else {
             let calls = ledger.count(Event::Call("select"));
             fail!(
                 "stuck",
-                "Two pipes have ended, one after 15 ms and one after 30, and after 500 ms `gather` \
-                 has not; calls of `select`: {calls}."
+                "Two pipes have ended, and after another 500 ms `gather` has not; calls of `select`: \
+                 {calls}."
             );
         };
         let bytes = bytes.unwrap();
@@ -196,7 +323,6 @@ checks! {
             "`a`, `b` and `c` were written, in this order; {:?} was read.",
             String::from_utf8_lossy(&bytes)
         );
-        drop(helper.join());
         let calls = ledger.count(Event::Call("select"));
         ensure!(
             calls <= 12,
@@ -205,6 +331,107 @@ checks! {
              stays ready, as often as one asks."
         );
     }
+
+    /// A pipe with much to say does not keep the others from being read.
+    "7.5" fn no_pipe_is_held_up() {
+        let pipes = ["a", "b"].map(|letter| {
+            let (reader, writer) = pipe();
+            put(&writer, letter.repeat(1000).as_bytes());
+            reader
+        });
+        let bytes = gather(pipes.into()).unwrap();
+        let (all, calls) = (bytes.len(), ledger().count(Event::Call("select")));
+        ensure!(all == 2000, "data-lost", "Two pipes had 1,000 bytes each, and {all} were read.");
+        ensure!(
+            calls <= 20,
+            "waits-for-one",
+            "Two pipes had 1,000 bytes each. To read them took {calls} calls of `select`; with a read from \
+             each after every call, 17 are enough."
+        );
+    }
+
+    /// After a signal nothing is known: neither an error nor an answer.
+    "7.5" fn a_signal_is_no_answer() {
+        for seed in 1..=5 {
+            let ((silent, to_silent), (quick, to_quick)) = (pipe(), pipe());
+            let watched = quick.try_clone().unwrap();
+            let helper = in_a_thread(move || {
+                put(&to_quick, b"b");
+                drop(to_quick);
+                let read = emptied(&watched);
+                drop(to_silent);
+                read
+            });
+            let errors = &[("select", libc::EINTR)];
+            sys::inject(Some(Faults { seed, one_in: 2, errors, short: false }));
+            let bytes = gather(vec![silent, quick]);
+            sys::inject(None);
+            let right = bytes.as_ref().is_ok_and(|bytes| bytes == b"b");
+            ensure!(right, "wrong-result", "`b` was written, and signals came: {bytes:?}; needed is Ok([98]).");
+            ensure!(
+                helper.join().unwrap(),
+                "waits-for-one",
+                "A signal came, and `b` was in its pipe; it was not read before the other pipe had ended."
+            );
+        }
+    }
+}
+
+/// A wait that was polled, and so has left something with the reactor.
+type Wait = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+/// Waits for `pipe`, in which there is nothing.
+fn polled(pipe: &PipeReader) -> Wait {
+    let pipe = pipe.try_clone().expect("there is room for a descriptor");
+    let mut wait: Wait = Box::pin(async move { readable(&pipe).await });
+    let pending = wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
+    ensure!(pending, "wrong-result", "A wait for an empty pipe was ready.");
+    wait
+}
+
+/// A waker of a task that owns a wait.
+struct Owner {
+    _wait: Mutex<Wait>,
+}
+
+impl Wake for Owner {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// A waker that gives up another wait when it is woken, and passes the wake on.
+struct Hasty {
+    other: Mutex<Option<Wait>>,
+    then: Waker,
+}
+
+impl Wake for Hasty {
+    fn wake(self: Arc<Self>) {
+        let other = self.other.lock().unwrap().take();
+        if let Some(panic) = panics(|| drop(other)) {
+            fail!(
+                "woken-under-lock",
+                "Who was woken gave up another wait at once, for which it needs the reactor. But that was \
+                 still lent out: {panic}."
+            );
+        }
+        self.then.wake_by_ref();
+    }
+}
+
+/// Whether `pipe` is read empty within 200 ms.
+fn emptied(pipe: &PipeReader) -> bool {
+    (0..200).any(|_| {
+        thread::sleep(Duration::from_millis(1));
+        let mut left: libc::c_int = 0;
+        // SAFETY: the descriptor is open, and `FIONREAD` writes an integer.
+        unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &mut left) };
+        left == 0
+    })
+}
+
+/// Whether a write to `stream`, which does not block, would find room.
+fn room(mut stream: &UnixStream) -> bool {
+    stream.write(b"!").is_ok()
 }
 
 /// A pipe.

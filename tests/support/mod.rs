@@ -20,6 +20,8 @@ pub mod net;
 #[cfg(unix)]
 pub mod reactors;
 pub mod schedules;
+#[cfg(unix)]
+pub mod signals;
 pub mod story;
 pub mod watchdog;
 
@@ -32,6 +34,8 @@ pub use futures::*;
 pub use memory::{Memory, memory};
 #[cfg(unix)]
 pub use reactors::on_both;
+#[cfg(unix)]
+pub use signals::interruptions;
 pub use under_await::ledger::{Event, Ledger};
 pub use watchdog::within;
 

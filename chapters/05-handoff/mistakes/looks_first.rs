@@ -1,4 +1,4 @@
-// [lost-wake] a_hangup_in_every_order
+// [lost-wake] a_hangup_looks_when_it_has_kept
 //
 // Looks first, and keeps the waker only if there is something to wait for: a clone saved. A line that
 // is dropped in between finds nobody to wake.
