@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures::future::{join, select as select_of};
 
-use support::{Bell, Event, Ledger, later, ledger, within};
+use support::{Bell, Event, Ledger, cloning, later, ledger, within};
 use under_await::ch07_select::{FdSet, block_on, readable, select, writable};
 use under_await::sys;
 
@@ -102,6 +102,20 @@ fn a_waker_may_use_the_reactor() {
         let mut wait = Box::pin(readable(&other));
         assert!(wait.as_mut().poll(&mut Context::from_waker(&waker())).is_pending());
         drop(wait);
+    });
+}
+
+/// K08. To clone a waker may run anybody's code as well.
+#[test]
+fn a_waker_that_is_cloned_may_use_the_reactor() {
+    within(LIMIT, || {
+        let (reader, writer) = pipe();
+        let (shared, waker) = cloning(|| block_on(support::self_wakes(1)));
+        let mut wait = pin!(readable(&reader));
+        assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        put(&writer);
+        block_on(later(10));
+        assert_eq!(shared.wakes(), 1);
     });
 }
 

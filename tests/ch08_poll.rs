@@ -23,7 +23,7 @@ use futures::future::{join, join_all, join3, select};
 use libc::{POLLIN, POLLOUT, c_short, pollfd};
 
 use support::reactors::{Liar, by};
-use support::{Bell, Event, Ledger, ledger, on_both, self_wakes, within};
+use support::{Bell, Event, Ledger, cloning, ledger, on_both, self_wakes, within};
 use under_await::ch08_poll::Direction::{self, Read as ToRead, Write as ToWrite};
 use under_await::ch08_poll::{Backend, ByPoll, BySelect, Registration, Root};
 use under_await::ch08_poll::{ask_by, block_on, ready_to, wait};
@@ -424,6 +424,20 @@ fn a_dropped_waker_may_use_the_reactor() {
         leave();
         drop(registration);
         assert_eq!(KEPT.with_borrow(Vec::len), 0, "dropped with its registration");
+    });
+}
+
+/// K08. To clone a waker may run anybody's code as well.
+#[test]
+fn a_waker_that_is_cloned_may_use_the_reactor() {
+    on_both(LIMIT, |_| {
+        let (reader, writer) = pipe();
+        let registration = register(&reader);
+        let (shared, waker) = cloning(look);
+        registration.wait_for(ToRead, &mut Context::from_waker(&waker)).unwrap();
+        put(&writer, b"!");
+        look();
+        assert_eq!(shared.wakes(), 1);
     });
 }
 

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::{Either, join, join_all, select};
 
-use support::{Bell, DropToken, Drops, Event, later, ledger, self_wakes, within};
+use support::{Bell, DropToken, Drops, Event, cloning, later, ledger, self_wakes, within};
 use under_await::ch09_timer::{
     Elapsed, Key, Sleep, Timers, block_on, interval, pending_timers, sleep, sleep_until, timeout,
     wait,
@@ -316,6 +316,16 @@ on_both_backends! {
             drop(first);
             assert_eq!(pending_timers(), 0);
         }
+    }
+
+    /// The map is free while a waker is cloned: that may run anybody's code as well.
+    fn a_waker_may_use_timers_when_it_is_cloned() {
+        let (shared, waker) = cloning(|| assert!(step(&mut sleep(DAY), Waker::noop()).is_pending()));
+        let mut first = sleep(ms(20));
+        assert!(step(&mut first, &waker).is_pending());
+        block_on(sleep(ms(30)));
+        assert_eq!(shared.wakes(), 1);
+        assert_eq!(pending_timers(), 0);
     }
 
     /// The map is free while a waker runs: it may start timers, and run a `block_on` on them.
