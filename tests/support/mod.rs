@@ -25,7 +25,7 @@ pub mod signals;
 pub mod story;
 pub mod watchdog;
 
-pub use allocations::{Memory, allocations, memory};
+pub use allocations::allocations;
 pub use ball::ball_game;
 pub use clock::thread_cpu_time;
 pub use cloning::cloning;

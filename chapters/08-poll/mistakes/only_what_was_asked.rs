@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use under_await::ch08_poll;
-use under_await::ch08_poll::Backend;
+pub use under_await::ch08_poll::Backend;
 
 pub struct ByPoll;
 
