@@ -39,7 +39,7 @@ use pin_project_lite::pin_project;
 /// use under_await::ch13_race::{Either, race};
 ///
 /// let winner = under_await::block_on(race(pending::<()>(), ready("b")));
-/// assert_eq!(winner, Either::Right("b"));
+/// assert!(matches!(winner, Either::Right("b")));
 /// ```
 pub fn race<A, B>(a: A, b: B) -> Race<A::IntoFuture, B::IntoFuture>
 where
@@ -112,7 +112,7 @@ impl<A: Future, B: Future> Future for Race<A, B> {
 /// # Panics
 /// When all branches are out and there is no `else`.
 #[macro_export]
-macro_rules! select {
+macro_rules! __select {
     (@end $start:tt
         [$({ $p:pat, $f:expr, $open:expr, $e:expr, $future:ident, $output:ident })*] $else:expr
     ) => {{
@@ -125,11 +125,10 @@ macro_rules! select {
                 ::std::future::poll_fn(|cx| {
                     $crate::ch13_race::once_around(&mut open, $start, |n| {
                         let mut branches = 0..;
-                        $(if branches.next() == Some(n) {
+                        $(#[allow(unused)] if branches.next() == Some(n) {
                             let answer = ::std::future::Future::poll($future.as_mut(), cx);
-                            return answer.map(|output| {
+                            return answer.map(|mut output| {
                                 let mut fits = false;
-                                #[allow(unused)]
                                 match output {
                                     // A guard looks, and takes nothing: what it refuses is whole.
                                     $p if { fits = true; false } => unreachable!(),
@@ -148,35 +147,36 @@ macro_rules! select {
         $(if let Some($p) = $output { $e } else)* { $else }
     }};
     // Branch by branch into the list of those that were read, each with names of its own.
-    (@ $start:tt $read:tt else => $else:expr $(,)?) => {
-        $crate::select!(@end $start $read $else)
+    (@ $start:tt $read:tt $(,)? else => $else:expr $(,)?) => {
+        $crate::__select!(@end $start $read $else)
     };
-    (@ $start:tt $read:tt) => {
-        $crate::select!(@end $start $read panic!("all branches are out, and there is no `else`"))
+    (@ $start:tt $read:tt $(,)?) => {
+        $crate::__select!(@end $start $read panic!("all branches are out, and there is no `else`"))
     };
-    (@ $start:tt $read:tt $p:pat = $f:expr $(, if $c:expr)? => $e:block $(,)? $($rest:tt)*) => {
-        $crate::select!(@ $start $read $p = $f $(, if $c)? => ($e), $($rest)*)
+    (@ $start:tt $read:tt $(,)? $p:pat = $f:expr $(, if $c:expr)? => $e:block $($rest:tt)*) => {
+        $crate::__select!(@ $start $read $p = $f $(, if $c)? => ($e), $($rest)*)
     };
     (@ $start:tt [$($read:tt)*]
-        $p:pat = $f:expr $(, if $c:expr)? => $e:expr $(, $($rest:tt)*)?
+        $(,)? $p:pat = $f:expr $(, if $c:expr)? => $e:expr $(, $($rest:tt)*)?
     ) => {
-        $crate::select!(@ $start
+        $crate::__select!(@ $start
             [$($read)* { $p, $f, true $(&& $c)?, $e, future, output }] $($($rest)*)?)
     };
     (@ $start:tt $read:tt $($other:tt)+) => {
         compile_error!(concat!("no `pattern = future => expression`: ", stringify!($($other)+)))
     };
     (biased; $($branches:tt)+) => {
-        $crate::select!(@ 0 [] $($branches)+)
+        $crate::__select!(@ 0 [] $($branches)+)
     };
     ($($branches:tt)+) => {
-        $crate::select!(@ ($crate::ch13_race::random()) [] $($branches)+)
+        $crate::__select!(@ ($crate::ch13_race::random()) [] $($branches)+)
     };
 }
-pub use select;
+#[doc(inline)]
+pub use __select as select;
 
 // ANCHOR: once_around
-/// Polls every branch of a [`select!`](crate::select!) that is `open`, once around from `start`, which
+/// Polls every branch of a [`select!`](select!) that is `open`, once around from `start`, which
 /// may be any number. `Ready(true)` has won; `Ready(false)` is out, and not open any more.
 pub fn once_around(
     open: &mut [bool],

@@ -50,9 +50,8 @@ pub use ch04_park::block_on;
 #[cfg(unix)]
 #[doc(inline)]
 pub use ch09_timer::block_on;
-// Macros that are exported stand here by themselves: `select!`.
 #[doc(inline)]
-pub use ch13_race::{CancelToken, Either, on_drop, race};
+pub use ch13_race::{CancelToken, Either, on_drop, race, select};
 
 /// Waiting for the clock.
 #[cfg(unix)]

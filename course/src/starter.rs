@@ -25,7 +25,7 @@ pub(crate) struct Hole {
 pub(crate) fn starter(layer: &str, extend: &str, open: impl Fn(&str) -> bool) -> String {
     // What is forbidden at the root of a crate stays forbidden in `support`, which counts
     // allocations; what is denied can be allowed there.
-    let layer = dug(layer, &open)
+    let layer = at_the_root(&dug(layer, &open))
         .replace("use crate::", "use under_await::")
         .replace("#![forbid(unsafe_code)]", "#![deny(unsafe_code)]");
     let (doc, code) = split_doc(&layer);
@@ -35,6 +35,18 @@ pub(crate) fn starter(layer: &str, extend: &str, open: impl Fn(&str) -> bool) ->
          {}\n/// What the chapter does not show.\npub mod extend {{\n{extend}}}\n",
         code.trim_start(),
     )
+}
+
+/// `layer` as the root of a crate: where its macros look for their own layer's items, there they are.
+fn at_the_root(layer: &str) -> String {
+    let mut parts = layer.split("$crate::ch");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (_module, item) = part.split_once("::").expect("a layer is a module");
+        out += "$crate::";
+        out += item;
+    }
+    out
 }
 
 /// The last paragraph of a starter's module doc.
