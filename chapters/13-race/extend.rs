@@ -21,14 +21,15 @@ pub async fn timeout<F: IntoFuture>(limit: Duration, future: F) -> Result<F::Out
     // ANCHOR_END: todo_13_4
 }
 
-/// Runs `work` to its end, and calls `beat` meanwhile: at once, and then every `period`.
-pub async fn with_heartbeat<F: IntoFuture>(
-    work: F,
+/// Calls `work` once and runs it to its end, and calls `beat` meanwhile: at once, and then every
+/// `period`.
+pub async fn with_heartbeat<T>(
+    work: impl AsyncFn() -> T,
     period: Duration,
     mut beat: impl FnMut(),
-) -> F::Output {
+) -> T {
     // ANCHOR: todo_13_5 wait in a loop for the work or the next tick; the work is begun once
-    let mut work = pin!(work.into_future());
+    let mut work = pin!(work());
     let mut ticks = interval(period);
     loop {
         select! {
