@@ -96,4 +96,7 @@ mod chapters {
     #[cfg(unix)]
     #[doc = include_str!("../chapters/10-net/README.md")]
     mod ch10 {}
+    #[cfg(unix)]
+    #[doc = include_str!("../chapters/13-race/README.md")]
+    mod ch13 {}
 }

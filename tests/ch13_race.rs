@@ -22,6 +22,10 @@ use under_await::{CancelToken, Either, on_drop, race, select, yield_now};
 #[allow(unused)]
 mod support;
 
+#[path = "../chapters/13-race/example.rs"]
+#[allow(dead_code)]
+mod example;
+
 /// Long enough for a slow machine, short enough for a hang.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -541,6 +545,61 @@ fn biased_asks_in_order() {
         }
     });
     assert_eq!(*asked.borrow(), [0, 1].repeat(100));
+}
+
+/// What the chapter says `select!` becomes does what `select!` does: with the same seed, the same one
+/// wins, after as many random numbers.
+#[test]
+fn by_hand_it_is_the_same() {
+    let future = |polls: u64, name: &'static str| async move {
+        for _ in 0..polls {
+            yield_now().await;
+        }
+        name
+    };
+    for first in 0..200 {
+        let futures = || (future(first % 3, "left"), future(first / 3 % 3, "right"));
+        let (left, right) = futures();
+        seed(first);
+        let by_macro = block_on(async {
+            select! { a = left => Ok(a), b = right => Err(b) }
+        });
+        let after = random();
+        let (left, right) = futures();
+        seed(first);
+        assert_eq!((block_on(example::by_hand(left, right)), random()), (by_macro, after));
+    }
+}
+
+/// Which of three wins, and after how many polls of each, is as with futures' `select_biased!`; in every
+/// order of up to three polls.
+#[test]
+fn biased_is_as_futures_has_it() {
+    use futures::FutureExt;
+    let polls = &Cell::new([0; 3]);
+    let after = |n: usize, left: u32| {
+        let mut left = left;
+        Box::pin(poll_fn(move |cx| {
+            let mut counts = polls.get();
+            counts[n] += 1;
+            polls.set(counts);
+            cx.waker().wake_by_ref();
+            left = left.wrapping_sub(1);
+            if left == u32::MAX { Poll::Ready(n) } else { Poll::Pending }
+        }))
+    };
+    for (a, b, c) in (0..64).map(|n| (n % 4, n / 4 % 4, n / 16)) {
+        let (mut a1, mut b1, mut c1) = (after(0, a), after(1, b), after(2, c));
+        let ours = block_on(async {
+            select! { biased; n = &mut a1 => n, n = &mut b1 => n, n = &mut c1 => n }
+        });
+        let our_polls = polls.take();
+        let (mut a, mut b, mut c) = (after(0, a).fuse(), after(1, b).fuse(), after(2, c).fuse());
+        let theirs = block_on(async {
+            futures::select_biased! { n = a => n, n = b => n, n = c => n }
+        });
+        assert_eq!((ours, our_polls), (theirs, polls.take()));
+    }
 }
 
 /// A panic in a branch, or in an expression, drops every future once.
