@@ -2,6 +2,7 @@
 //! the starter with the next TODO, and turns every classic mistake down with the right tag.
 
 #![cfg(not(miri))] // Starts processes.
+#![allow(clippy::deprecated_cfg_attr)] // See starter 13.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -59,7 +60,7 @@ mod starter_09;
 #[path = "../chapters/10-net/starter.rs"]
 mod starter_10;
 
-// Under `rustfmt::skip` itself, `$crate` would not lead to its macros.
+// It makes macros that `$crate` has to lead to, and under the attribute above it would not.
 #[cfg(unix)]
 #[cfg_attr(rustfmt, rustfmt::skip)]
 #[path = "../chapters/13-race/starter.rs"]

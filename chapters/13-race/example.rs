@@ -143,8 +143,8 @@ fn one_race(
     if let Some(after) = ctrl_c_after {
         thread::spawn(move || {
             thread::sleep(ms(after));
-            // SAFETY: it takes no pointers, and the handler for this signal has been installed.
-            unsafe { libc::kill(libc::getpid(), libc::SIGINT) }
+            // SAFETY: it takes a number, and the handler for this signal has been installed.
+            unsafe { libc::raise(libc::SIGINT) }
         });
     }
     block_on(first_of_three(address, ms(limit), bell, &diary))?;

@@ -134,7 +134,7 @@ macro_rules! __select {
                 .await
             }
         }
-        #[allow(unused_parens)]
+        #[allow(unused_braces, unused_parens)]
         $(if let Some($p) = $output { $e } else)* { $else }
     }};
     // Branch by branch into the list of those that were read, each with names of its own.

@@ -10,11 +10,11 @@ pub fn once_around(
     _start: u64,
     mut poll: impl FnMut(usize) -> Poll<bool>,
 ) -> Poll<()> {
-    for n in 0..open.len() {
-        match open[n].then(|| poll(n)) {
-            Some(Poll::Ready(true)) => return Poll::Ready(()),
-            Some(Poll::Ready(false)) => open[n] = false,
-            Some(Poll::Pending) | None => {}
+    for (n, open) in open.iter_mut().enumerate().filter(|(_, open)| **open) {
+        match poll(n) {
+            Poll::Ready(true) => return Poll::Ready(()),
+            Poll::Ready(false) => *open = false,
+            Poll::Pending => {}
         }
     }
     if open.contains(&true) { Poll::Pending } else { Poll::Ready(()) }
