@@ -16,6 +16,7 @@
 //! | [`ch08_poll`] | to wait is to write into a row that the kernel will read |
 //! | [`ch09_timer`] | time is one more thing to wait for |
 //! | [`ch10_net`] | try first, wait when it would block |
+//! | [`ch13_race`] | the first wins, the rest are dropped: cancellation is `Drop` |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -37,6 +38,7 @@ pub mod ch08_poll;
 pub mod ch09_timer;
 #[cfg(unix)]
 pub mod ch10_net;
+pub mod ch13_race;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};
@@ -48,6 +50,8 @@ pub use ch04_park::block_on;
 #[cfg(unix)]
 #[doc(inline)]
 pub use ch09_timer::block_on;
+#[doc(inline)]
+pub use ch13_race::{CancelToken, Either, on_drop, race, select};
 
 /// Waiting for the clock.
 #[cfg(unix)]
@@ -92,4 +96,7 @@ mod chapters {
     #[cfg(unix)]
     #[doc = include_str!("../chapters/10-net/README.md")]
     mod ch10 {}
+    #[cfg(unix)]
+    #[doc = include_str!("../chapters/13-race/README.md")]
+    mod ch13 {}
 }

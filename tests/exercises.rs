@@ -2,6 +2,7 @@
 //! the starter with the next TODO, and turns every classic mistake down with the right tag.
 
 #![cfg(not(miri))] // Starts processes.
+#![allow(clippy::deprecated_cfg_attr)] // See starter 13.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -58,6 +59,16 @@ mod starter_09;
 #[rustfmt::skip]
 #[path = "../chapters/10-net/starter.rs"]
 mod starter_10;
+
+// It makes macros that `$crate` has to lead to, and under the attribute above it would not.
+#[cfg(unix)]
+#[cfg_attr(rustfmt, rustfmt::skip)]
+#[path = "../chapters/13-race/starter.rs"]
+mod starter_13;
+
+// A starter is made to be the root of a crate: there its macros look for what they need.
+#[cfg(unix)]
+use starter_13::{once_around, random};
 
 /// A chapter's subjects of examination, each beside the suite that examines it: the reference, the
 /// outside oracle, the starter and the classic mistakes.
@@ -267,6 +278,17 @@ chapter! {
     }
 }
 
+#[cfg(unix)]
+chapter! {
+    ch13, "13-race", "13_race", ch13_race, starter_13,
+    except { a_race_allocates_nothing }
+    mistakes {
+        keeps_the_loser asks_both asks_one_by_chance goes_on_after_the_winner asks_who_is_done
+        always_from_the_front stays_when_it_has_gone counts_who_is_there
+        asks_the_clock_first begins_anew sees_no_loss reads_hastily
+    }
+}
+
 const CHAPTERS: &[Chapter] = &[
     ch01::CHAPTER,
     ch02::CHAPTER,
@@ -283,6 +305,8 @@ const CHAPTERS: &[Chapter] = &[
     ch09::CHAPTER,
     #[cfg(unix)]
     ch10::CHAPTER,
+    #[cfg(unix)]
+    ch13::CHAPTER,
 ];
 
 #[test]

@@ -25,7 +25,7 @@ pub(crate) struct Hole {
 pub(crate) fn starter(layer: &str, extend: &str, open: impl Fn(&str) -> bool) -> String {
     // What is forbidden at the root of a crate stays forbidden in `support`, which counts
     // allocations; what is denied can be allowed there.
-    let layer = dug(layer, &open)
+    let layer = at_the_root(&dug(layer, &open))
         .replace("use crate::", "use under_await::")
         .replace("#![forbid(unsafe_code)]", "#![deny(unsafe_code)]");
     // Where the checks play every order, they stop at the layer's locks too.
@@ -47,6 +47,17 @@ const PLAYED_LOCK: &str = "\
 // As std's. When the checks play every order, it stops before each `lock`, to let the other side in.
 use crate::support::schedules::model::Mutex;
 ";
+/// `layer` as the root of a crate: where its macros look for their own layer's items, there they are.
+fn at_the_root(layer: &str) -> String {
+    let mut parts = layer.split("$crate::ch");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (_module, item) = part.split_once("::").expect("a layer is a module");
+        out += "$crate::";
+        out += item;
+    }
+    out
+}
 
 /// The last paragraph of a starter's module doc.
 const TURN: &str = "\

@@ -11,6 +11,8 @@ pub mod allocations;
 pub mod ball;
 pub mod clock;
 pub mod cloning;
+#[cfg(unix)]
+pub mod cuts;
 pub mod exam;
 pub mod futures;
 pub mod heard;

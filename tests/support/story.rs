@@ -56,6 +56,9 @@ pub const TAGS: &[(&str, &str)] = &[
     ("slept-through", "what comes before the sleep ends it as well"),
     ("too-early", "a wait lasts as long as it was asked to, or longer"),
     ("data-lost", "what was written is read: all of it, once, in order"),
+    ("still-there", "who has lost is dropped: once, and before anybody sees the answer"),
+    ("starves", "who is ready gets its turn, whoever else is ready as well"),
+    ("lost-progress", "what is dropped begins anew: who is to go on is kept"),
     ("overwritten", "what is there and is not ours to change stays as it was"),
 ];
 
