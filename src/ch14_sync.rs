@@ -155,7 +155,7 @@ fn change<S, W: IntoIterator<Item = Waker>>(
 /// To drop it is to leave.
 struct Place<'a, S> {
     lock: &'a Lock<WaitList<S>>,
-    /// How many dismissals there had been when it was made: later ones mean us too.
+    /// After more dismissals than these we are dismissed, even without a ticket.
     dismissals: u64,
     /// From the first `Pending` until it has heard that it was called or dismissed.
     ticket: Option<u64>,
@@ -163,7 +163,7 @@ struct Place<'a, S> {
 
 impl<'a, S> Place<'a, S> {
     fn new(lock: &'a Lock<WaitList<S>>) -> Self {
-        Place { lock, dismissals: lock.lock().unwrap().dismissals, ticket: None }
+        Place { lock, dismissals: u64::MAX, ticket: None }
     }
 }
 // ANCHOR_END: Place
@@ -378,7 +378,8 @@ impl Notify {
 
     /// Waits to be notified. Cancel safe: dropped when `notify_one` has chosen it, it passes that on.
     pub fn notified(&self) -> impl Future<Output = ()> {
-        let place = Place::new(&self.list);
+        let mut place = Place::new(&self.list);
+        place.dismissals = self.list.lock().unwrap().dismissals;
         async {
             place.await;
         }
