@@ -196,8 +196,8 @@ impl<S> Future for Place<'_, S> {
 // ANCHOR: Drop_for_Place
 impl<S> Drop for Place<'_, S> {
     fn drop(&mut self) {
-        // ANCHOR: todo_14_3 leave the queue; if we were called, call the next
         let Some(ticket) = self.ticket else { return };
+        // ANCHOR: todo_14_3 leave the queue; if we were called, call the next
         let mut _own = None;
         change(self.lock, |list| {
             let called = list.turn(ticket) == Poll::Ready(true);

@@ -59,6 +59,10 @@ mod starter_09;
 #[path = "../chapters/10-net/starter.rs"]
 mod starter_10;
 
+#[rustfmt::skip]
+#[path = "../chapters/14-sync/starter.rs"]
+mod starter_14;
+
 /// A chapter's subjects of examination, each beside the suite that examines it: the reference, the
 /// outside oracle, the starter and the classic mistakes.
 macro_rules! chapter {
@@ -251,6 +255,14 @@ chapter! {
     }
 }
 
+chapter! {
+    ch14, "14-sync", "14_sync", ch14_sync, starter_14,
+    // futures' mutex lets others overtake, and each of its senders has a room of its own.
+    except { called_in_the_order_of_arrival nobody_overtakes room_goes_to_who_waits a_closed_channel }
+    mistakes {
+    }
+}
+
 const CHAPTERS: &[Chapter] = &[
     ch01::CHAPTER,
     ch02::CHAPTER,
@@ -267,6 +279,7 @@ const CHAPTERS: &[Chapter] = &[
     ch09::CHAPTER,
     #[cfg(unix)]
     ch10::CHAPTER,
+    ch14::CHAPTER,
 ];
 
 #[test]
