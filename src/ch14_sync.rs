@@ -33,8 +33,8 @@ use futures::Stream;
 
 use crate::ch01_future::poll_fn;
 
-/// Who waits to be called. It stands behind a lock, together with what the calls are about.
 // ANCHOR: WaitList
+/// Who waits to be called. It stands behind a lock, together with what the calls are about.
 #[derive(Debug)]
 struct WaitList<S> {
     /// What the calls are about, as far as there is more to it than their number.
@@ -53,13 +53,6 @@ struct WaitList<S> {
     dismissals: u64,
 }
 // ANCHOR_END: WaitList
-
-impl<S> WaitList<S> {
-    fn new(spare: usize, most: usize, state: S) -> Lock<Self> {
-        let queue = VecDeque::new();
-        Lock::new(WaitList { state, spare, most, queue, called: 0, latest: 0, dismissals: 0 })
-    }
-}
 
 // ANCHOR: call
 impl<S> WaitList<S> {
@@ -86,8 +79,12 @@ impl<S> WaitList<S> {
 }
 // ANCHOR_END: call
 
-// ANCHOR: dismiss
 impl<S> WaitList<S> {
+    fn new(spare: usize, most: usize, state: S) -> Lock<Self> {
+        let queue = VecDeque::new();
+        Lock::new(WaitList { state, spare, most, queue, called: 0, latest: 0, dismissals: 0 })
+    }
+
     /// Dismisses all who wait: here are their wakers.
     fn dismiss(&mut self) -> Vec<Waker> {
         self.dismissals += 1;
@@ -99,18 +96,12 @@ impl<S> WaitList<S> {
         (self.most, self.spare) = (0, 0);
         self.dismiss()
     }
-}
-// ANCHOR_END: dismiss
 
-impl<S> WaitList<S> {
     /// Where `ticket` is in the queue.
     fn find(&self, ticket: u64) -> Option<usize> {
         self.queue.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()
     }
-}
 
-// ANCHOR: tickets
-impl<S> WaitList<S> {
     /// As `enter`, for one who has a ticket.
     fn turn(&self, ticket: u64) -> Poll<bool> {
         match self.find(ticket) {
@@ -137,9 +128,7 @@ impl<S> WaitList<S> {
         self.queue.remove(place)?.1
     }
 }
-// ANCHOR_END: tickets
 
-// ANCHOR: change
 /// Makes a change under the lock, and wakes whom it returns when the lock is free.
 fn change<S, W: IntoIterator<Item = Waker>>(
     lock: &Lock<WaitList<S>>,
@@ -148,9 +137,7 @@ fn change<S, W: IntoIterator<Item = Waker>>(
     let wakers = change(&mut lock.lock().unwrap());
     wakers.into_iter().for_each(Waker::wake);
 }
-// ANCHOR_END: change
 
-// ANCHOR: Place
 /// A place in the queue: a future that is ready when it is called (`true`) or dismissed (`false`).
 /// To drop it is to leave.
 struct Place<'a, S> {
@@ -166,7 +153,6 @@ impl<'a, S> Place<'a, S> {
         Place { lock, dismissals: u64::MAX, ticket: None }
     }
 }
-// ANCHOR_END: Place
 
 // ANCHOR: Future_for_Place
 impl<S> Future for Place<'_, S> {
@@ -358,7 +344,6 @@ pub struct Notify {
     list: Lock<WaitList<()>>,
 }
 
-// ANCHOR: Notify
 impl Notify {
     /// Nobody waits, and nothing has happened.
     #[allow(clippy::new_without_default)]
@@ -370,7 +355,10 @@ impl Notify {
     pub fn notify_one(&self) {
         change(&self.list, WaitList::call);
     }
+}
 
+// ANCHOR: Notify
+impl Notify {
     /// Notifies all who have called [`notified`](Notify::notified), also who was not polled yet.
     pub fn notify_waiters(&self) {
         change(&self.list, WaitList::dismiss);
@@ -411,7 +399,6 @@ pub fn unbounded<T>() -> (UnboundedSender<T>, Receiver<T>) {
     (UnboundedSender { sender }, receiver)
 }
 
-// ANCHOR: Messages
 /// What was sent and not received. The list around it is that of the senders, who wait for room.
 #[derive(Debug)]
 struct Messages<T> {
@@ -422,7 +409,6 @@ struct Messages<T> {
     /// How many senders there are.
     senders: usize,
 }
-// ANCHOR_END: Messages
 
 /// Sends into a [`channel`]; its clones send into the same.
 #[derive(Debug)]
@@ -442,7 +428,6 @@ pub struct Receiver<T> {
     room: Arc<Lock<WaitList<Messages<T>>>>,
 }
 
-// ANCHOR: send
 impl<T> Sender<T> {
     /// Waits for room, and sends; gives the value back, if the receiver has closed the channel or has
     /// gone. Dropped while it waits, it has sent nothing, and the value is dropped with it.
@@ -456,11 +441,7 @@ impl<T> Sender<T> {
         };
         sent.map_err(|error| SendError(error.into_inner()))
     }
-}
-// ANCHOR_END: send
 
-// ANCHOR: put
-impl<T> Sender<T> {
     /// Sends, if there is room, or if we were `called` because there is.
     fn put(&self, value: T, called: bool) -> Result<(), TrySendError<T>> {
         let mut room = self.room.lock().unwrap();
@@ -475,10 +456,7 @@ impl<T> Sender<T> {
         receiver.into_iter().for_each(Waker::wake);
         Ok(())
     }
-}
-// ANCHOR_END: put
 
-impl<T> Sender<T> {
     /// Sends, if there is room now and nobody waits for it; gives the value back, if not.
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         self.put(value, false)
@@ -538,7 +516,6 @@ impl<T> Receiver<T> {
 }
 // ANCHOR_END: try_recv
 
-// ANCHOR: poll_recv
 impl<T> Receiver<T> {
     /// Polls for a message, as [`recv`](Receiver::recv) does.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
@@ -554,10 +531,7 @@ impl<T> Receiver<T> {
             found => Poll::Ready(found.ok()),
         }
     }
-}
-// ANCHOR_END: poll_recv
 
-impl<T> Receiver<T> {
     /// Waits for a message; `None`, if there is none and no sender, or none and the channel is closed.
     /// Cancel safe: dropped, it has taken no message.
     pub async fn recv(&mut self) -> Option<T> {

@@ -116,4 +116,6 @@ mod chapters {
     #[cfg(unix)]
     #[doc = include_str!("../chapters/10-net/README.md")]
     mod ch10 {}
+    #[doc = include_str!("../chapters/14-sync/README.md")]
+    mod ch14 {}
 }

@@ -257,9 +257,16 @@ chapter! {
 
 chapter! {
     ch14, "14-sync", "14_sync", ch14_sync, starter_14,
-    // futures' mutex lets others overtake, and each of its senders has a room of its own.
-    except { called_in_the_order_of_arrival nobody_overtakes room_goes_to_who_waits a_closed_channel }
+    // futures' mutex lets others overtake, and wakes under a lock; its channel has a room for each
+    // sender, and allocates.
+    except {
+        called_in_the_order_of_arrival nobody_overtakes wakes_and_drops_wakers_unlocked
+        goes_unlocked room_goes_to_who_waits a_closed_channel a_message_allocates_nothing
+    }
     mistakes {
+        a_oneshot_for_each asks_when_it_is_polled closes_quietly forgets_the_notification
+        leaves_hastily left_on_the_table looks_before_it_asks stays_in_the_queue
+        the_end_comes_first wakes_under_the_lock
     }
 }
 

@@ -51,6 +51,8 @@ pub const TAGS: &[(&str, &str)] = &[
     ("slept-through", "what comes before the sleep ends it as well"),
     ("too-early", "a wait lasts as long as it was asked to, or longer"),
     ("data-lost", "what was written is read: all of it, once, in order"),
+    ("not-passed-on", "who is called and goes away before it has gone on passes the call on"),
+    ("overtaken", "those who wait are called in the order in which they came"),
     ("overwritten", "what is there and is not ours to change stays as it was"),
 ];
 
