@@ -56,13 +56,6 @@ struct WaitList<S> {
 }
 
 impl<S> WaitList<S> {
-    fn new(spare: usize, most: usize, state: S) -> Lock<Self> {
-        let queue = VecDeque::new();
-        Lock::new(WaitList { state, spare, most, queue, called: 0, latest: 0, dismissals: 0 })
-    }
-}
-
-impl<S> WaitList<S> {
     /// Who comes is called at once (`true`), has to wait, or is dismissed (`false`).
     fn enter(&mut self) -> Poll<bool> {
         if self.most > 0 && self.spare == 0 {
@@ -79,6 +72,11 @@ impl<S> WaitList<S> {
 }
 
 impl<S> WaitList<S> {
+    fn new(spare: usize, most: usize, state: S) -> Lock<Self> {
+        let queue = VecDeque::new();
+        Lock::new(WaitList { state, spare, most, queue, called: 0, latest: 0, dismissals: 0 })
+    }
+
     /// Dismisses all who wait: here are their wakers.
     fn dismiss(&mut self) -> Vec<Waker> {
         self.dismissals += 1;
@@ -90,16 +88,12 @@ impl<S> WaitList<S> {
         (self.most, self.spare) = (0, 0);
         self.dismiss()
     }
-}
 
-impl<S> WaitList<S> {
     /// Where `ticket` is in the queue.
     fn find(&self, ticket: u64) -> Option<usize> {
         self.queue.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()
     }
-}
 
-impl<S> WaitList<S> {
     /// As `enter`, for one who has a ticket.
     fn turn(&self, ticket: u64) -> Poll<bool> {
         match self.find(ticket) {
@@ -317,7 +311,9 @@ impl Notify {
     pub fn notify_one(&self) {
         change(&self.list, WaitList::call);
     }
+}
 
+impl Notify {
     /// Notifies all who have called [`notified`](Notify::notified), also who was not polled yet.
     pub fn notify_waiters(&self) {
         change(&self.list, WaitList::dismiss);
@@ -399,9 +395,7 @@ impl<T> Sender<T> {
         };
         sent.map_err(|error| SendError(error.into_inner()))
     }
-}
 
-impl<T> Sender<T> {
     /// Sends, if there is room, or if we were `called` because there is.
     fn put(&self, value: T, called: bool) -> Result<(), TrySendError<T>> {
         let mut room = self.room.lock().unwrap();
@@ -416,9 +410,7 @@ impl<T> Sender<T> {
         receiver.into_iter().for_each(Waker::wake);
         Ok(())
     }
-}
 
-impl<T> Sender<T> {
     /// Sends, if there is room now and nobody waits for it; gives the value back, if not.
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         self.put(value, false)
@@ -481,9 +473,7 @@ impl<T> Receiver<T> {
             found => Poll::Ready(found.ok()),
         }
     }
-}
 
-impl<T> Receiver<T> {
     /// Waits for a message; `None`, if there is none and no sender, or none and the channel is closed.
     /// Cancel safe: dropped, it has taken no message.
     pub async fn recv(&mut self) -> Option<T> {
