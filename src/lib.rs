@@ -17,6 +17,7 @@
 //! | [`ch09_timer`] | time is one more thing to wait for |
 //! | [`ch10_net`] | try first, wait when it would block |
 //! | [`ch13_race`] | the first wins, the rest are dropped: cancellation is `Drop` |
+//! | [`ch14_sync`] | who waits has a ticket, and passes a call on when it is dropped |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -39,6 +40,7 @@ pub mod ch09_timer;
 #[cfg(unix)]
 pub mod ch10_net;
 pub mod ch13_race;
+pub mod ch14_sync;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};
@@ -66,6 +68,28 @@ pub mod time {
 #[cfg(unix)]
 pub mod net {
     pub use crate::ch10_net::{TcpListener, TcpStream, UdpSocket};
+}
+
+/// Channels, and what tasks share.
+pub mod sync {
+    #[doc(inline)]
+    pub use crate::ch14_sync::{AcquireError, TryAcquireError, TryLockError};
+    #[doc(inline)]
+    pub use crate::ch14_sync::{Mutex, MutexGuard, Notify, Semaphore, SemaphorePermit};
+
+    /// Many messages, from many senders to one receiver.
+    pub mod mpsc {
+        #[doc(inline)]
+        pub use crate::ch14_sync::{Receiver, Sender, UnboundedSender, channel, unbounded};
+        #[doc(inline)]
+        pub use crate::ch14_sync::{SendError, TryRecvError, TrySendError};
+    }
+
+    /// One value, from one sender to one receiver.
+    pub mod oneshot {
+        #[doc(inline)]
+        pub use crate::ch05_handoff::{Receiver, RecvError, Sender, oneshot as channel};
+    }
 }
 
 // The Rust blocks of the chapters are doc tests.
@@ -99,4 +123,6 @@ mod chapters {
     #[cfg(unix)]
     #[doc = include_str!("../chapters/13-race/README.md")]
     mod ch13 {}
+    #[doc = include_str!("../chapters/14-sync/README.md")]
+    mod ch14 {}
 }

@@ -82,6 +82,10 @@ mod example_10;
 #[path = "../chapters/13-race/example.rs"]
 #[allow(dead_code)]
 mod example_13;
+#[cfg(unix)]
+#[path = "../chapters/14-sync/example.rs"]
+#[allow(dead_code)]
+mod example_14;
 
 /// The part of an example whose trace its chapter shows. What a block imports goes before what is
 /// around it: without a `scene` of the example's own, the one below is run.
@@ -118,6 +122,8 @@ const SCENES: &[(&str, fn())] = &[
     ("10-net", scene_of!(example_10)),
     #[cfg(unix)]
     ("13-race", scene_of!(example_13)),
+    #[cfg(unix)]
+    ("14-sync", scene_of!(example_14)),
 ];
 
 /// The headings of a chapter, in this order.

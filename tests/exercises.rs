@@ -69,6 +69,10 @@ mod starter_13;
 // A starter is made to be the root of a crate: there its macros look for what they need.
 #[cfg(unix)]
 use starter_13::{once_around, random};
+#[cfg(unix)]
+#[rustfmt::skip]
+#[path = "../chapters/14-sync/starter.rs"]
+mod starter_14;
 
 /// A chapter's subjects of examination, each beside the suite that examines it: the reference, the
 /// outside oracle, the starter and the classic mistakes.
@@ -289,6 +293,21 @@ chapter! {
     }
 }
 
+chapter! {
+    ch14, "14-sync", "14_sync", ch14_sync, starter_14,
+    // futures' mutex lets others overtake, and wakes under a lock; its channel has a room for each
+    // sender, and allocates.
+    except {
+        called_in_the_order_of_arrival nobody_overtakes wakes_and_drops_wakers_unlocked
+        goes_unlocked room_goes_to_who_waits a_closed_channel a_message_allocates_nothing
+    }
+    mistakes {
+        a_oneshot_for_each asks_when_it_is_polled closes_quietly forgets_the_notification
+        leaves_hastily left_on_the_table looks_before_it_asks stays_in_the_queue
+        the_end_comes_first wakes_under_the_lock
+    }
+}
+
 const CHAPTERS: &[Chapter] = &[
     ch01::CHAPTER,
     ch02::CHAPTER,
@@ -307,6 +326,8 @@ const CHAPTERS: &[Chapter] = &[
     ch10::CHAPTER,
     #[cfg(unix)]
     ch13::CHAPTER,
+    #[cfg(unix)]
+    ch14::CHAPTER,
 ];
 
 #[test]

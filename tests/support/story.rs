@@ -59,6 +59,8 @@ pub const TAGS: &[(&str, &str)] = &[
     ("still-there", "who has lost is dropped: once, and before anybody sees the answer"),
     ("starves", "who is ready gets its turn, whoever else is ready as well"),
     ("lost-progress", "what is dropped begins anew: who is to go on is kept"),
+    ("not-passed-on", "who is called and goes away before it has gone on passes the call on"),
+    ("overtaken", "those who wait are called in the order in which they came"),
     ("overwritten", "what is there and is not ours to change stays as it was"),
 ];
 

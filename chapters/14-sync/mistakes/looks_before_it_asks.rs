@@ -1,0 +1,48 @@
+// [lost-wake] a_broadcast_in_every_order
+//
+// Looks for a message, finds none, and asks for news after that. A message that was added in between is
+// told to those who have asked by then.
+
+pub mod extend {
+    pub use super::super::super::super::reference::subject::extend::*;
+
+    use std::sync::{Arc, Mutex};
+
+    use crate::support::schedules::point;
+    use under_await::ch14_sync::Notify;
+
+    pub struct Broadcast<T>(Arc<(Mutex<(Vec<T>, bool)>, Notify)>);
+    pub struct Subscriber<T>(Arc<(Mutex<(Vec<T>, bool)>, Notify)>, usize);
+
+    impl<T: Clone> Broadcast<T> {
+        pub fn new(_: usize) -> Self {
+            Broadcast(Arc::new((Mutex::new((Vec::new(), false)), Notify::new())))
+        }
+
+        pub fn send(&self, message: T) {
+            point("add the message");
+            self.0.0.lock().unwrap().0.push(message);
+            point("tell all");
+            self.0.1.notify_waiters();
+        }
+
+        pub fn subscribe(&self) -> Subscriber<T> {
+            Subscriber(self.0.clone(), self.0.0.lock().unwrap().0.len())
+        }
+    }
+
+    impl<T: Clone> Subscriber<T> {
+        pub async fn recv(&mut self) -> Result<T, RecvError> {
+            loop {
+                point("look");
+                let found = self.0.0.lock().unwrap().0.get(self.1).cloned();
+                if let Some(message) = found {
+                    self.1 += 1;
+                    return Ok(message);
+                }
+                point("ask for news");
+                self.0.1.notified().await;
+            }
+        }
+    }
+}

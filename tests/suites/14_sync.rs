@@ -1,0 +1,784 @@
+// The checks of chapter 14. `subject` is the code under examination.
+
+use std::mem::{self, ManuallyDrop};
+use std::pin::{Pin, pin};
+use std::sync::mpsc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+use std::time::Duration;
+
+use under_await::ch04_park::block_on;
+use under_await::ledger::watch;
+
+use crate::support::schedules::{actor, every_order, wait_until};
+use crate::support::{
+    Bell, DropToken, Drops, Event, allocations, checks, ensure, fail, ledger, scaled,
+};
+
+use subject::extend::{Broadcast, Gate, RecvError};
+use subject::{Mutex, Notify, SendError, TryRecvError, TrySendError, channel, unbounded};
+use subject::{Semaphore, TryAcquireError};
+
+checks! {
+    /// A call that finds nobody waiting is kept for whoever comes.
+    "14.1" fn a_call_that_finds_nobody_is_kept() {
+        let semaphore = Semaphore::new(1);
+        let permit = semaphore.try_acquire().expect("there is one");
+        let second = semaphore.try_acquire().map(drop);
+        ensure!(
+            second == Err(TryAcquireError::NoPermits),
+            "wrong-result",
+            "There was one permit, and it was taken. A second `try_acquire` gave {second:?}."
+        );
+        drop(permit);
+        let after = semaphore.available_permits();
+        ensure!(after == 1, "not-passed-on", "A permit came back, and {after} are there, not 1.");
+        semaphore.add_permits(2);
+        let after = semaphore.available_permits();
+        ensure!(after == 3, "not-passed-on", "To 1 permit 2 were added, and {after} are there.");
+    }
+
+    /// A mutex that nobody waits for is free when its guard has gone.
+    "14.1" fn a_mutex_comes_free() {
+        let mutex = Mutex::new(1);
+        for n in 1..4 {
+            let Ok(mut guard) = mutex.try_lock() else {
+                fail!("not-passed-on", "The guard was dropped, and nobody waited. It is locked still.");
+            };
+            ensure!(*guard == n, "wrong-result", "The value should be {n}, and is {}.", *guard);
+            *guard += 1;
+            let again = mutex.try_lock().is_ok();
+            ensure!(!again, "wrong-result", "It was locked, and `try_lock` locked it again.");
+        }
+    }
+
+    /// Who answers `Pending` has left a clone of its waker.
+    "14.2" fn who_waits_leaves_its_waker() {
+        let mutex = Mutex::new(());
+        let _guard = mutex.try_lock();
+        let (bell, waker) = Bell::new();
+        let mut lock = keep(Box::pin(mutex.lock()));
+        pending(lock.as_mut(), &waker);
+        ensure!(
+            owners(&bell) > 0,
+            "never-woken",
+            "`lock` answered `Pending`, and nobody has kept a clone of its waker. One is needed."
+        );
+    }
+
+    /// Another poll replaces the waker of the poll before; the place stays the same.
+    "14.2" fn keeps_the_newest_waker() {
+        let mutex = Mutex::new(());
+        let _guard = mutex.try_lock();
+        let ((a, waker_a), (b, waker_b)) = (Bell::new(), Bell::new());
+        let mut lock = keep(Box::pin(mutex.lock()));
+        pending(lock.as_mut(), &waker_a);
+        pending(lock.as_mut(), &waker_b);
+        ensure!(
+            owners(&b) > 0,
+            "old-waker",
+            "Polled with the waker of task A and then with that of task B, `lock` keeps ({}, 0) \
+             clones of the two. Needed: (0, 1).", owners(&a)
+        );
+        (0..100).for_each(|_| pending(lock.as_mut(), &waker_b));
+        let kept = owners(&a) + owners(&b);
+        ensure!(kept == 1, "piles-up", "After 102 polls of one `lock`, {kept} wakers are kept, not 1.");
+    }
+
+    /// They are called in the order in which they came, one for each time it comes free.
+    "14.2" fn called_in_the_order_of_arrival() {
+        let mutex = Mutex::new(0);
+        let mut guard = mutex.try_lock().ok();
+        let mut waiting = NAMES.map(|name| keep(Waiting::new(name, mutex.lock())));
+        waiting.iter_mut().for_each(|lock| lock.waits());
+        for n in 0..3 {
+            note("unlocked");
+            drop(guard.take());
+            let rung = waiting.each_ref().map(|lock| lock.bell.rung());
+            let needed = [0, 1, 2].map(|i| u32::from(i == n));
+            let seen = format!("After unlock {}, A, B and C were woken {rung:?} times", n + 1);
+            ensure!(rung != [0; 3], "never-woken", "{seen}. Needed: {needed:?}.");
+            ensure!(rung == needed, "overtaken", "{seen}. Needed: {needed:?}.");
+            waiting.iter_mut().skip(n + 1).for_each(|lock| lock.waits());
+            guard = Some(waiting[n].goes_on());
+        }
+    }
+
+    /// What somebody was called for is theirs: who comes later does not get it.
+    "14.2" fn nobody_overtakes() {
+        let mutex = Mutex::new(());
+        let guard = mutex.try_lock();
+        let mut first = keep(Waiting::new("A", mutex.lock()));
+        first.waits();
+        note("unlocked");
+        drop(guard);
+        let locked = mutex.try_lock().is_ok();
+        ensure!(!locked, "overtaken", "A was called, and before it came, `try_lock` had locked.");
+        let mut second = keep(Waiting::new("B", mutex.lock()));
+        let overtook = second.poll().is_ready();
+        ensure!(!overtook, "overtaken", "A was called, and before it came, B had locked.");
+        drop(first.goes_on());
+        second.goes_on();
+    }
+
+    /// A lock that comes free on another thread wakes who sleeps for it.
+    "14.2" fn woken_by_another_thread() {
+        let mutex: &Mutex<u32> = Box::leak(Box::new(Mutex::new(1)));
+        let mut guard = mutex.try_lock().ok().expect("it is free");
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            *guard += 1;
+        });
+        let seen = block_on(watch("lock", async { *mutex.lock().await }));
+        ensure!(seen == 2, "wrong-result", "The other thread made it 2; the lock gave {seen}.");
+        let polls = ledger().count(Event::Poll);
+        ensure!(polls <= 3, "busy-poll", "One wait took {polls} polls; 2 are enough.");
+    }
+
+    /// One notification is kept when nobody waits, and no more than one.
+    "14.2" fn one_notification_is_kept() {
+        let notify = Notify::new();
+        (0..3).for_each(|_| notify.notify_one());
+        let mut first = keep(Waiting::new("A", notify.notified()));
+        ensure!(
+            first.poll().is_ready(),
+            "lost-wake",
+            "`notify_one`, and after it `notified`: the notification is lost."
+        );
+        let mut second = keep(Waiting::new("B", notify.notified()));
+        ensure!(
+            second.poll().is_pending(),
+            "wrong-wake",
+            "`notify_one` 3 times with nobody waiting: a second `notified` was ready as well. One is \
+             kept, not more."
+        );
+    }
+
+    /// All are notified who have asked before, polled or not; nothing is kept for later.
+    "14.2" fn all_are_notified_who_have_asked() {
+        let notify = Notify::new();
+        let mut polled = keep(Waiting::new("polled", notify.notified()));
+        let mut unpolled = keep(Waiting::new("unpolled", notify.notified()));
+        polled.waits();
+        note("all are notified");
+        notify.notify_waiters();
+        ensure!(polled.bell.rung() == 1, "never-woken", "Who waited was not woken.");
+        ensure!(
+            polled.poll().is_ready() && unpolled.poll().is_ready(),
+            "lost-wake",
+            "Two asked, one of them was polled, all were notified: now both have to be ready."
+        );
+        let mut later = keep(Waiting::new("later", notify.notified()));
+        later.waits();
+    }
+
+    /// Whoever is woken may use the mutex at once: it is free of its own lock.
+    "14.2" fn wakes_and_drops_wakers_unlocked() {
+        let mutex: &'static Mutex<u32> = Box::leak(Box::new(Mutex::new(1)));
+        let uses = move || drop(mutex.try_lock());
+        let guard = mutex.try_lock();
+        let mut lock = keep(Box::pin(mutex.lock()));
+        pending(lock.as_mut(), &meddler(Moment::Drop, uses));
+        pending(lock.as_mut(), &meddler(Moment::Wake, uses));
+        drop(guard);
+    }
+
+    /// Who goes while it waits leaves no waker behind, and is not woken: the next one is.
+    "14.3" fn who_goes_leaves_the_queue() {
+        let mutex = Mutex::new(());
+        let guard = mutex.try_lock();
+        let (gone, waker) = Bell::new();
+        let mut first = Box::pin(mutex.lock());
+        pending(first.as_mut(), &waker);
+        let mut second = Waiting::new("B", mutex.lock());
+        second.waits();
+        note("A is dropped");
+        drop(first);
+        let kept = owners(&gone);
+        ensure!(kept == 0, "piles-up", "A waited and was dropped. {kept} clones of its waker are kept.");
+        note("unlocked");
+        drop(guard);
+        let rung = (gone.rung(), second.bell.rung());
+        ensure!(rung.0 == 0, "stray-wake", "A had been dropped, and was woken after that.");
+        ensure!(rung.1 == 1, "not-passed-on", "A had been dropped. B, who is next, was not woken.");
+        drop(second.goes_on());
+    }
+
+    /// Who was called and goes before it has gone on passes the call on.
+    "14.3" fn who_was_called_passes_it_on() {
+        let mutex = Mutex::new(());
+        let guard = mutex.try_lock();
+        let mut first = Waiting::new("A", mutex.lock());
+        let mut second = Waiting::new("B", mutex.lock());
+        first.waits();
+        second.waits();
+        note("unlocked: A is called");
+        drop(guard);
+        note("A is dropped");
+        drop(first);
+        let rung = second.bell.rung();
+        ensure!(
+            rung == 1,
+            "not-passed-on",
+            "A was called, and was dropped before it was polled. B, who is next, was woken {rung} \
+             times. Needed: 1."
+        );
+        note("B is dropped");
+        drop(second);
+        ensure!(
+            mutex.try_lock().is_ok(),
+            "not-passed-on",
+            "A and B were called and dropped, one after the other. Nobody has locked the mutex, and it \
+             is locked for ever."
+        );
+    }
+
+    /// The same for one notification: it goes to the next, or is kept.
+    "14.3" fn a_notification_is_passed_on() {
+        let notify = Notify::new();
+        let mut first = Waiting::new("A", notify.notified());
+        let mut second = Waiting::new("B", notify.notified());
+        first.waits();
+        second.waits();
+        note("one is notified");
+        notify.notify_one();
+        note("A is dropped");
+        drop(first);
+        let rung = second.bell.rung();
+        ensure!(rung == 1, "not-passed-on", "A was notified and dropped; B was woken {rung} times.");
+        note("B is dropped");
+        drop(second);
+        let kept = Waiting::new("C", notify.notified()).poll().is_ready();
+        ensure!(kept, "not-passed-on", "A and B were notified and dropped. C came, and found nothing.");
+        // Who hears what all hear has nothing to pass on.
+        let mut dismissed = Waiting::new("D", notify.notified());
+        dismissed.waits();
+        note("all are notified");
+        notify.notify_waiters();
+        note("D is dropped");
+        drop(dismissed);
+        let again = Waiting::new("E", notify.notified()).poll().is_ready();
+        ensure!(!again, "wrong-wake", "D heard what all heard, and was dropped. E was notified by that.");
+    }
+
+    /// Three wait; one of them is dropped, at any moment there is. The others have their turn.
+    "14.3" fn with_a_drop_at_every_step() {
+        for victim in 0..3 {
+            for moment in 0..9 {
+                let mutex = Mutex::new(0);
+                let mut guard = mutex.try_lock().ok();
+                let mut waiting = NAMES.map(|name| Some(Waiting::new(name, mutex.lock())));
+                // Three polls to begin with; then it is unlocked, and whoever was woken is polled.
+                for step in 0..9 {
+                    if step == moment {
+                        waiting[victim] = None;
+                    }
+                    if step == 3 {
+                        guard = None;
+                    }
+                    let Some(lock) = &mut waiting[step % 3] else { continue };
+                    if (step < 3 || lock.bell.rung() > 0) && lock.poll().is_ready() {
+                        waiting[step % 3] = None;
+                    }
+                }
+                let left = waiting.iter().flatten().map(|lock| lock.name).collect::<Vec<_>>();
+                let free = guard.is_none() && mutex.try_lock().is_ok();
+                ensure!(
+                    left.is_empty() && free,
+                    "not-passed-on",
+                    "A, B and C waited for one mutex. {} was dropped before step {moment} of 9. In the \
+                     end {left:?} had not had their turn, and the mutex was {}.", NAMES[victim],
+                    if free { "free" } else { "locked" }
+                );
+            }
+        }
+    }
+
+    /// Who goes passes the call on when the lock is free, and drops its waker then.
+    "14.3" fn goes_unlocked() {
+        let mutex: &'static Mutex<u32> = Box::leak(Box::new(Mutex::new(1)));
+        let uses = move || drop(mutex.try_lock());
+        let guard = mutex.try_lock();
+        let mut called = Box::pin(mutex.lock());
+        pending(called.as_mut(), Waker::noop());
+        let mut woken = keep(Box::pin(mutex.lock()));
+        pending(woken.as_mut(), &meddler(Moment::Wake, uses));
+        let mut dropped = Box::pin(mutex.lock());
+        pending(dropped.as_mut(), &meddler(Moment::Drop, uses));
+        drop(dropped);
+        drop(guard);
+        drop(called);
+    }
+
+    /// Permits go to those who wait, in the order in which they came.
+    "14.4" fn permits_go_round() {
+        let semaphore = Semaphore::new(2);
+        let mut waiting = ["A", "B", "C", "D"].map(|name| Waiting::new(name, semaphore.acquire()));
+        let mut held = Vec::new();
+        for n in 0..2 {
+            held.push(permit(&mut waiting[n]));
+        }
+        waiting[2].waits();
+        waiting[3].waits();
+        for n in 2..4 {
+            note("a permit comes back");
+            held.remove(0);
+            let rung = [2, 3].map(|n: usize| waiting[n].bell.rung());
+            let needed = [u32::from(n == 2), u32::from(n == 3)];
+            let seen = format!("Permit {} came back. C and D were woken {rung:?} times", n - 1);
+            ensure!(rung == needed, "overtaken", "{seen}. Needed: {needed:?}.");
+            held.push(permit(&mut waiting[n]));
+        }
+        drop(held);
+        let free = semaphore.available_permits();
+        ensure!(free == 2, "not-passed-on", "All permits have come back: {free} of 2 are there.");
+    }
+
+    /// A permit whose owner-to-be has gone is there for others.
+    "14.4" fn a_permit_is_passed_on() {
+        let semaphore = Semaphore::new(0);
+        let mut waiting = NAMES.map(|name| Some(Waiting::new(name, semaphore.acquire())));
+        waiting.iter_mut().flatten().for_each(|acquire| acquire.waits());
+        note("two permits are added");
+        semaphore.add_permits(2);
+        note("A is dropped");
+        waiting[0] = None;
+        for n in [1, 2] {
+            let acquire = waiting[n].as_mut().expect("it is there");
+            let rung = acquire.bell.rung();
+            let name = NAMES[n];
+            ensure!(rung == 1, "not-passed-on", "{name} was woken {rung} times; it is its turn.");
+            drop(permit(acquire));
+        }
+        let free = semaphore.available_permits();
+        ensure!(free == 2, "not-passed-on", "2 permits were added, and {free} are there.");
+    }
+
+    /// Closing ends every wait with an error.
+    "14.4" fn a_closed_semaphore() {
+        let semaphore: &'static Semaphore = Box::leak(Box::new(Semaphore::new(0)));
+        thread::spawn(|| {
+            thread::sleep(Duration::from_millis(20));
+            semaphore.close();
+        });
+        let got = block_on(watch("acquire", semaphore.acquire())).is_ok();
+        ensure!(!got, "wrong-result", "The semaphore was closed during the wait, and gave a permit.");
+        let got = Waiting::new("later", semaphore.acquire()).poll().map(|permit| permit.is_ok());
+        ensure!(
+            got == Poll::Ready(false),
+            "wrong-result",
+            "The semaphore was closed; `acquire` gave {got:?}, not an error at once."
+        );
+    }
+
+    /// Messages arrive in the order in which they were sent, and then there are none.
+    "14.5" fn messages_arrive_in_order() {
+        let (sender, mut receiver) = channel(3);
+        let empty = receiver.try_recv();
+        ensure!(
+            empty == Err(TryRecvError::Empty),
+            "wrong-result",
+            "Nothing was sent, and the sender is there: `try_recv` gave {empty:?}."
+        );
+        for n in 0..3 {
+            let _ = sender.try_send(n);
+        }
+        let got = [(); 3].map(|()| receiver.try_recv().ok());
+        ensure!(
+            got == [Some(0), Some(1), Some(2)],
+            "data-lost",
+            "0, 1 and 2 were sent, and received were {got:?}."
+        );
+    }
+
+    /// Who takes a message makes room, and the room goes to the first sender who waits for it.
+    "14.5" fn room_goes_to_who_waits() {
+        let (sender, mut receiver) = channel(1);
+        let _ = sender.try_send(0);
+        let full = sender.try_send(9);
+        ensure!(
+            full == Err(TrySendError::Full(9)),
+            "wrong-result",
+            "With room for one message and one in it, `try_send` gave {full:?}."
+        );
+        let mut sends = [1, 2].map(|n| Waiting::new(NAMES[n - 1], sender.send(n)));
+        sends.iter_mut().for_each(|send| send.waits());
+        for n in 0..3 {
+            note("a message is taken");
+            let got = receiver.try_recv();
+            ensure!(got == Ok(n), "data-lost", "Next was to come {n}, and it was {got:?}.");
+            if let Some(send) = sends.get_mut(n) {
+                let rung = send.bell.rung();
+                let name = send.name;
+                ensure!(rung == 1, "never-woken", "There is room, and {name} was woken {rung} times.");
+                send.goes_on();
+            }
+        }
+    }
+
+    /// The end comes when the last sender has gone, and after the last message.
+    "14.5" fn the_end_comes_last() {
+        let (sender, mut receiver) = channel(2);
+        let second = sender.clone();
+        let _ = sender.try_send(1);
+        drop(sender);
+        let _ = second.try_send(2);
+        drop(second);
+        let got = [(); 3].map(|()| receiver.try_recv());
+        ensure!(
+            got == [Ok(1), Ok(2), Err(TryRecvError::Disconnected)],
+            "data-lost",
+            "1 and 2 were sent, and the senders dropped. Received were {got:?}."
+        );
+        let (sender, mut receiver) = unbounded::<u32>();
+        let second = sender.clone();
+        thread::spawn(move || {
+            let _ = second.send(1);
+            drop(second);
+            thread::sleep(Duration::from_millis(20));
+            drop(sender);
+        });
+        let got = block_on(watch("receiver", async { [receiver.recv().await, receiver.recv().await] }));
+        ensure!(
+            got == [Some(1), None],
+            "wrong-result",
+            "1 was sent, and then the senders were dropped. Received were {got:?}."
+        );
+    }
+
+    /// A closed channel gives out what was sent before, and gives back what comes after.
+    "14.5" fn a_closed_channel() {
+        let (sender, mut receiver) = channel(1);
+        let _ = sender.try_send(1);
+        let mut waits = Waiting::new("A", sender.send(2));
+        waits.waits();
+        note("the channel is closed");
+        receiver.close();
+        let rung = waits.bell.rung();
+        ensure!(rung == 1, "never-woken", "A waited for room; the channel was closed; nobody woke it.");
+        let back = waits.poll();
+        ensure!(
+            back == Poll::Ready(Err(SendError(2))),
+            "wrong-result",
+            "A waited to send 2, and the channel was closed. `send` gave {back:?}."
+        );
+        let got = [receiver.try_recv(), receiver.try_recv()];
+        ensure!(
+            got == [Ok(1), Err(TryRecvError::Disconnected)],
+            "data-lost",
+            "1 was sent, and the channel closed after that. Received were {got:?}."
+        );
+        drop(receiver);
+        ensure!(sender.is_closed(), "wrong-result", "The receiver has gone: `is_closed` was false.");
+    }
+
+    /// Whatever becomes of a message, it is dropped once.
+    "14.5" fn a_message_is_dropped_once() {
+        let drops = Drops::default();
+        let (sender, mut receiver) = channel::<DropToken>(2);
+        let _ = sender.try_send(drops.token());
+        let _ = sender.try_send(drops.token());
+        drop(receiver.try_recv());
+        drop((receiver, sender));
+        let count = drops.count();
+        ensure!(count == 2, "leak", "Of 2 messages one was received and one was not: {count} dropped.");
+    }
+
+    /// Once the queue has grown, a message costs no allocation.
+    "14.5" fn a_message_allocates_nothing() {
+        let (sender, mut receiver) = channel(4);
+        let mut exchange = |rounds| {
+            for n in 0..rounds {
+                for _ in 0..4 {
+                    let _ = sender.try_send(n);
+                }
+                while receiver.try_recv().is_ok() {}
+            }
+        };
+        exchange(2);
+        let count = allocations(|| exchange(100));
+        ensure!(count == 0, "allocates", "400 messages took {count} allocations.");
+    }
+
+    /// Every subscriber gets every message, and learns of the end.
+    "14.6" fn everybody_gets_everything() {
+        let sender = Broadcast::new(4);
+        let mut subscribers = [sender.subscribe(), sender.subscribe()];
+        sender.send(1);
+        let mut late = sender.subscribe();
+        sender.send(2);
+        for subscriber in &mut subscribers {
+            let got = [block_on(subscriber.recv()), block_on(subscriber.recv())];
+            ensure!(
+                got == [Ok(1), Ok(2)],
+                "data-lost",
+                "1 and 2 were sent to who had subscribed. Received were {got:?}."
+            );
+        }
+        let got = block_on(late.recv());
+        ensure!(got == Ok(2), "wrong-result", "Who subscribed after 1 got {got:?}, not 2.");
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            drop(sender);
+        });
+        let got = block_on(watch("subscriber", late.recv()));
+        ensure!(got == Err(RecvError::Closed), "wrong-result", "After the end it got {got:?}.");
+    }
+
+    /// Who is too slow is told how many messages it has missed, and gets the next.
+    "14.6" fn who_is_slow_is_told() {
+        let sender = Broadcast::new(2);
+        let mut subscriber = sender.subscribe();
+        (0..5).for_each(|n| sender.send(n));
+        let got = [(); 3].map(|()| block_on(subscriber.recv()));
+        ensure!(
+            got == [Err(RecvError::Lagged(3)), Ok(3), Ok(4)],
+            "data-lost",
+            "0 to 4 were sent, with room for two. Received were {got:?}."
+        );
+    }
+
+    /// A message that is sent at any moment of the question arrives.
+    "14.6" fn a_broadcast_in_every_order() {
+        let orders = every_order(|| {
+            let sender = Broadcast::new(4);
+            let mut subscriber = sender.subscribe();
+            let sends = actor("sender", move || {
+                sender.send(7);
+                mem::forget(sender);
+            });
+            let receives = actor("subscriber", move || {
+                let (bell, waker) = Bell::new();
+                let mut recv = pin!(subscriber.recv());
+                loop {
+                    let mut cx = Context::from_waker(&waker);
+                    if let Poll::Ready(got) = recv.as_mut().poll(&mut cx) {
+                        assert!(got == Ok(7), "7 was sent, and {got:?} received");
+                        return;
+                    }
+                    let alarm = bell.clone();
+                    wait_until("sleep", move || alarm.is_rung());
+                    bell.rung();
+                }
+            });
+            vec![receives, sends]
+        });
+        let Some(order) = orders.bad.first() else { return };
+        fail!(
+            "lost-wake",
+            "Of {} orders {} come to no good end. One of them:\n\n{order}", orders.total,
+            orders.bad.len()
+        );
+    }
+
+    /// Who goes gives up its place at the gate, and its waker.
+    "14.7" fn a_place_at_the_gate_is_given_up() {
+        let gate = Gate::new(0);
+        let (gone, waker) = Bell::new();
+        let mut first = Box::pin(gate.enter());
+        pending(first.as_mut(), &waker);
+        let mut second = Waiting::new("B", gate.enter());
+        second.waits();
+        note("A is dropped");
+        drop(first);
+        let kept = owners(&gone);
+        ensure!(kept == 0, "piles-up", "A waited and was dropped. {kept} clones of its waker are kept.");
+        note("the gate is opened");
+        gate.open();
+        let rung = second.bell.rung();
+        ensure!(rung == 1, "not-passed-on", "A had been dropped. B was woken {rung} times, not once.");
+        second.goes_on();
+    }
+
+    /// Who was woken and goes without having asked again passes the wake on.
+    "14.7" fn a_wake_at_the_gate_is_passed_on() {
+        let gate = Gate::new(0);
+        let mut first = Waiting::new("A", gate.enter());
+        let mut second = Waiting::new("B", gate.enter());
+        first.waits();
+        second.waits();
+        note("the gate is opened: A is woken");
+        gate.open();
+        note("A is dropped");
+        drop(first);
+        let rung = second.bell.rung();
+        ensure!(
+            rung == 1,
+            "not-passed-on",
+            "There is a pass. A was woken for it and dropped before it was polled; B was woken {rung} \
+             times. Needed: 1."
+        );
+        let mut third = Waiting::new("C", gate.enter());
+        second.goes_on();
+        third.waits();
+        note("B, which is through, is dropped");
+        drop(second);
+        let rung = third.bell.rung();
+        ensure!(rung == 0, "wrong-wake", "There is no pass left, and C was woken {rung} times.");
+        // One who was woken, and finds that somebody was faster, has nothing to pass on either.
+        let mut fourth = Waiting::new("D", gate.enter());
+        fourth.waits();
+        note("the gate is opened: C is woken");
+        gate.open();
+        Waiting::new("E", gate.enter()).goes_on();
+        note("E has the pass; C is dropped");
+        drop(third);
+        let rung = fourth.bell.rung();
+        ensure!(rung == 0, "wrong-wake", "There is no pass left, and D was woken {rung} times.");
+    }
+
+    /// Three wait at a gate that is opened twice, and one is dropped, whenever: two come through.
+    "14.7" fn a_gate_with_a_drop_at_every_step() {
+        for victim in 0..3 {
+            for moment in 0..14 {
+                let gate = Gate::new(0);
+                let mut waiting = NAMES.map(|name| Some(Waiting::new(name, gate.enter())));
+                let mut through = Vec::new();
+                for step in 0..14 {
+                    if step == moment && waiting[victim].take().is_some() && moment > 3 {
+                        note("one of the three is dropped");
+                    }
+                    if [3, 4].contains(&step) {
+                        gate.open();
+                    }
+                    let Some(enter) = &mut waiting[step % 3] else { continue };
+                    if (step < 3 || enter.bell.rung() > 0) && enter.poll().is_ready() {
+                        through.push(enter.name);
+                        waiting[step % 3] = None;
+                    }
+                }
+                let needed = through.contains(&NAMES[victim]);
+                let others = NAMES.iter().filter(|name| through.contains(name)).count();
+                ensure!(
+                    others == 2,
+                    "not-passed-on",
+                    "A, B and C waited, and the gate was opened twice. {} was dropped before step \
+                     {moment} of 14{}. Through came {through:?}, and one pass is left.",
+                    NAMES[victim], if needed { ", when it was through" } else { "" }
+                );
+            }
+        }
+    }
+}
+
+/// Who waits, in most checks, in the order of arrival.
+const NAMES: [&str; 3] = ["A", "B", "C"];
+
+/// A future that is watched, with a bell for a waker.
+struct Waiting<'a, T> {
+    name: &'static str,
+    future: Pin<Box<dyn Future<Output = T> + 'a>>,
+    bell: Arc<Bell>,
+    waker: Waker,
+}
+
+impl<'a, T> Waiting<'a, T> {
+    fn new(name: &'static str, future: impl Future<Output = T> + 'a) -> Self {
+        let (bell, waker) = Bell::new();
+        Waiting { name, future: Box::pin(watch(name, future)), bell, waker }
+    }
+
+    fn poll(&mut self) -> Poll<T> {
+        self.future.as_mut().poll(&mut Context::from_waker(&self.waker))
+    }
+
+    /// Polls it; there is nothing for it.
+    fn waits(&mut self) {
+        let name = self.name;
+        let waits = self.poll().is_pending();
+        ensure!(waits, "wrong-result", "There was nothing for {name} yet, and it was ready.");
+    }
+
+    /// Polls it; it is its turn.
+    fn goes_on(&mut self) -> T {
+        match self.poll() {
+            Poll::Ready(output) => output,
+            Poll::Pending => fail!(
+                "not-passed-on",
+                "It was the turn of {}, and when it was polled, it was pending.", self.name
+            ),
+        }
+    }
+}
+
+/// Polls for a permit that has to be there.
+fn permit<T, E>(waiting: &mut Waiting<'_, Result<T, E>>) -> T {
+    match waiting.goes_on() {
+        Ok(permit) => permit,
+        Err(_) => fail!("wrong-result", "The semaphore is open, and `acquire` gave an error."),
+    }
+}
+
+/// Writes down what the check does.
+fn note(what: &'static str) {
+    ledger().record("check", Event::Note(what));
+}
+
+/// Polls once; there is nothing for it yet.
+fn pending<F: Future>(future: Pin<&mut F>, waker: &Waker) {
+    let waits = future.poll(&mut Context::from_waker(waker)).is_pending();
+    ensure!(waits, "wrong-result", "There was nothing for it yet, and it was ready.");
+}
+
+/// Keeps something for good: for checks that come before its `drop` is written.
+fn keep<T>(something: T) -> ManuallyDrop<T> {
+    ManuallyDrop::new(something)
+}
+
+/// How many clones of its waker there are, besides the one that came with the bell.
+fn owners(bell: &Arc<Bell>) -> usize {
+    Arc::strong_count(bell) - 2
+}
+
+/// When a [`meddler`] comes into action.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Moment {
+    Wake,
+    Drop,
+}
+
+/// A waker that uses what it waits for, when it is woken or dropped: on another thread, so that a lock
+/// that is held shows as an answer that does not come, and not as the end of everything.
+fn meddler(moment: Moment, uses: impl Fn() + Send + Sync + 'static) -> Waker {
+    Arc::new(Meddler { moment, uses: Arc::new(uses) }).into()
+}
+
+/// See [`meddler`].
+struct Meddler {
+    moment: Moment,
+    uses: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Meddler {
+    fn meddle(&self, moment: Moment) {
+        if moment != self.moment {
+            return;
+        }
+        let (uses, (answered, answer)) = (self.uses.clone(), mpsc::channel());
+        thread::spawn(move || {
+            uses();
+            let _ = answered.send(());
+        });
+        if answer.recv_timeout(scaled(Duration::from_millis(300))).is_err() {
+            let what = if moment == Moment::Wake { "woken" } else { "dropped" };
+            fail!(
+                "woken-under-lock",
+                "While a waker was being {what}, another thread called `try_lock`, and had no answer \
+                 for 300 ms. It waits for a lock that is held until the waker is done."
+            );
+        }
+    }
+}
+
+impl Wake for Meddler {
+    fn wake(self: Arc<Self>) {
+        self.meddle(Moment::Wake);
+    }
+}
+
+impl Drop for Meddler {
+    fn drop(&mut self) {
+        self.meddle(Moment::Drop);
+    }
+}
