@@ -16,6 +16,7 @@
 //! | [`ch08_poll`] | to wait is to write into a row that the kernel will read |
 //! | [`ch09_timer`] | time is one more thing to wait for |
 //! | [`ch10_net`] | try first, wait when it would block |
+//! | [`ch11_task`] | to wake a task is to put it into a queue |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -37,6 +38,8 @@ pub mod ch08_poll;
 pub mod ch09_timer;
 #[cfg(unix)]
 pub mod ch10_net;
+#[cfg(unix)]
+pub mod ch11_task;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};
@@ -47,7 +50,7 @@ pub use ch03_waker::waker_fn;
 pub use ch04_park::block_on;
 #[cfg(unix)]
 #[doc(inline)]
-pub use ch09_timer::block_on;
+pub use ch11_task::{JoinError, JoinHandle, block_on, spawn};
 
 /// Waiting for the clock.
 #[cfg(unix)]
