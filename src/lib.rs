@@ -17,6 +17,7 @@
 //! | [`ch09_timer`] | time is one more thing to wait for |
 //! | [`ch10_net`] | try first, wait when it would block |
 //! | [`ch11_task`] | to wake a task is to put it into a queue |
+//! | [`ch13_race`] | the first wins, the rest are dropped: cancellation is `Drop` |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -40,6 +41,7 @@ pub mod ch09_timer;
 pub mod ch10_net;
 #[cfg(unix)]
 pub mod ch11_task;
+pub mod ch13_race;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};
@@ -51,6 +53,9 @@ pub use ch04_park::block_on;
 #[cfg(unix)]
 #[doc(inline)]
 pub use ch11_task::{JoinError, JoinHandle, block_on, spawn};
+// Macros that are exported stand here by themselves: `select!`.
+#[doc(inline)]
+pub use ch13_race::{CancelToken, Either, on_drop, race};
 
 /// Waiting for the clock.
 #[cfg(unix)]
