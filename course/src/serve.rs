@@ -25,7 +25,7 @@ use hyper::{Request, StatusCode};
 use notify::{RecursiveMode, Watcher};
 use under_await::net::{TcpListener, TcpStream};
 use under_await::sync::{Notify, Semaphore};
-use under_await::{CancelToken, block_on, select, spawn, time};
+use under_await::{CancelToken, block_on, on_drop, select, spawn, time};
 
 use crate::book;
 use crate::checkout::Checkout;
@@ -195,20 +195,15 @@ pub(crate) fn command(checkout: &Checkout, port: Option<u16>) -> Result<()> {
 async fn serve(listening: Listening, folder: PathBuf, shared: Arc<Shared>) -> io::Result<()> {
     let listener = TcpListener::from_std(listening)?;
     let site = Rc::new(Site::new(folder, SCRIPT));
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let room = Rc::new(Semaphore::new(CONNECTIONS));
     while !shared.end.is_cancelled() {
-        let place = room.clone().acquire_owned().await;
         select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    let (site, shared) = (site.clone(), shared.clone());
-                    spawn(async move {
-                        connection(stream, site, shared).await;
-                        drop(place);
-                    });
-                }
-                // The connection has gone already, or there is no descriptor for it.
-                Err(_) => time::sleep(PAUSE).await,
+            accepted = accept(&listener, &room) => {
+                let (site, shared, room) = (site.clone(), shared.clone(), room.clone());
+                spawn(async move {
+                    let _leave = on_drop(|| room.add_permits(1));
+                    connection(accepted, site, shared).await;
+                });
             },
             () = shared.end.cancelled() => {}
         }
@@ -216,11 +211,27 @@ async fn serve(listening: Listening, folder: PathBuf, shared: Arc<Shared>) -> io
     drop(listener);
     let all_gone = async {
         for _ in 0..CONNECTIONS {
-            room.acquire().await.forget();
+            room.acquire().await.expect("the room is never closed").forget();
         }
     };
+    // Whoever needs longer is cut off.
     let _ = time::timeout(FAREWELL, all_gone).await;
     Ok(())
+}
+
+/// The next connection, with a place in the `room`.
+async fn accept(listener: &TcpListener, room: &Semaphore) -> TcpStream {
+    let place = room.acquire().await.expect("the room is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                place.forget();
+                return stream;
+            }
+            // This one has gone already, or there is no descriptor for it; others come.
+            Err(_) => time::sleep(PAUSE).await,
+        }
+    }
 }
 
 /// Answers the requests of a client, until it goes or has had its time.
@@ -228,8 +239,8 @@ async fn connection(stream: TcpStream, site: Rc<Site>, shared: Arc<Shared>) {
     let latest = Cell::new(Instant::now());
     let answers = service_fn(|request| {
         latest.set(Instant::now());
-        let (site, shared) = (site.clone(), shared.clone());
-        async move { Ok::<_, Infallible>(answer(&request, &site, &shared).await) }
+        let (site, shared) = (&site, &shared);
+        async move { Ok::<_, Infallible>(answer(&request, site, shared).await) }
     });
     let server = http1::Builder::new().max_buf_size(64 * 1024).serve_connection(Io(stream), answers);
     let mut server = pin!(server);
