@@ -18,6 +18,7 @@
 //! | [`ch10_net`] | try first, wait when it would block |
 //! | [`ch11_task`] | to wake a task is to put it into a queue |
 //! | [`ch13_race`] | the first wins, the rest are dropped: cancellation is `Drop` |
+//! | [`ch14_sync`] | who waits has a ticket, and passes a call on when it is dropped |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -42,6 +43,7 @@ pub mod ch10_net;
 #[cfg(unix)]
 pub mod ch11_task;
 pub mod ch13_race;
+pub mod ch14_sync;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};
@@ -70,6 +72,28 @@ pub mod time {
 #[cfg(unix)]
 pub mod net {
     pub use crate::ch10_net::{TcpListener, TcpStream, UdpSocket};
+}
+
+/// Channels, and what tasks share.
+pub mod sync {
+    #[doc(inline)]
+    pub use crate::ch14_sync::{AcquireError, TryAcquireError, TryLockError};
+    #[doc(inline)]
+    pub use crate::ch14_sync::{Mutex, MutexGuard, Notify, Semaphore, SemaphorePermit};
+
+    /// Many messages, from many senders to one receiver.
+    pub mod mpsc {
+        #[doc(inline)]
+        pub use crate::ch14_sync::{Receiver, Sender, UnboundedSender, channel, unbounded};
+        #[doc(inline)]
+        pub use crate::ch14_sync::{SendError, TryRecvError, TrySendError};
+    }
+
+    /// One value, from one sender to one receiver.
+    pub mod oneshot {
+        #[doc(inline)]
+        pub use crate::ch05_handoff::{Receiver, RecvError, Sender, oneshot as channel};
+    }
 }
 
 // The Rust blocks of the chapters are doc tests.
