@@ -154,7 +154,10 @@ macro_rules! select {
     (@ $start:tt $read:tt) => {
         $crate::select!(@end $start $read panic!("all branches are out, and there is no `else`"))
     };
-    (@ $start:tt $read:tt $p:pat = $f:expr $(, if $c:expr)? => $e:block $(,)? $($rest:tt)*) => {
+    (@ $start:tt $read:tt $p:pat = $f:expr $(, if $c:expr)? => $e:block, $($rest:tt)*) => {
+        $crate::select!(@ $start $read $p = $f $(, if $c)? => ($e), $($rest)*)
+    };
+    (@ $start:tt $read:tt $p:pat = $f:expr $(, if $c:expr)? => $e:block $($rest:tt)*) => {
         $crate::select!(@ $start $read $p = $f $(, if $c)? => ($e), $($rest)*)
     };
     (@ $start:tt [$($read:tt)*]

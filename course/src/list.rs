@@ -20,8 +20,7 @@ pub(crate) fn command(checkout: &Checkout, chapters: &[Chapter]) -> Result<()> {
     if let (Ok(folder), true) = (&book, io::stdout().is_terminal()) {
         match Server::start(checkout, folder.clone(), None) {
             Ok(server) => {
-                print(checkout, chapters, Some(&server.url()))?;
-                return server.until_interrupted();
+                return server.until_interrupted(|url| print(checkout, chapters, Some(url)));
             }
             // It can be read all the same.
             Err(failure) => drop(failure.report()),

@@ -5,10 +5,10 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listening};
-use std::pin::{Pin, pin};
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::process;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -53,20 +53,20 @@ const PAUSE: Duration = Duration::from_millis(100);
 const VERSION: &str = "/.version";
 /// What every page does: it asks which version of the book there is, and comes again when there is
 /// another. A page that nobody looks at does not ask: a browser has few connections for one server.
-const SCRIPT: &str = r#"<script type="module">
-let mine = "";
-for (;;) {
-  while (document.hidden) {
-    await new Promise(go => document.addEventListener("visibilitychange", go, { once: true }));
+const SCRIPT: &str = r#"<script>
+addEventListener("load", async () => {
+  const event = (of, name) => new Promise(go => of.addEventListener(name, go, { once: true }));
+  for (let mine = "";;) {
+    while (document.hidden) await event(document, "visibilitychange");
+    try {
+      const now = await (await fetch("/.version?" + mine)).text();
+      if (mine && now !== mine) location.reload();
+      mine = now;
+    } catch {
+      await new Promise(go => setTimeout(go, 1000));
+    }
   }
-  try {
-    const now = await (await fetch("/.version?" + mine)).text();
-    if (mine && now !== mine) location.reload();
-    mine = now;
-  } catch {
-    await new Promise(go => setTimeout(go, 1000));
-  }
-}
+});
 </script>
 "#;
 
@@ -95,6 +95,8 @@ impl Server {
     /// Serves the book of `checkout`, which is in `folder`: at `port`, or, if nobody has insisted on
     /// that and it is taken, at another. When what it is made from changes, it is built again.
     pub(crate) fn start(checkout: &Checkout, folder: PathBuf, port: Option<u16>) -> Result<Self> {
+        // If there are to be no more, fewer have to do.
+        let _ = rlimit::increase_nofile_limit(2 * CONNECTIONS as u64);
         let listening = listen(port)?;
         let address = listening.local_addr()?;
         let shared = Arc::new(Shared { end: CancelToken::new(), news: Notify::new() });
@@ -109,12 +111,13 @@ impl Server {
     }
 
     /// Where a browser finds the book.
-    pub(crate) fn url(&self) -> String {
+    fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 
-    /// Serves on until Ctrl-C; then answers what has been asked. A second Ctrl-C ends everything.
-    pub(crate) fn until_interrupted(self) -> Result<()> {
+    /// Has `say` say where the book is, and serves it until Ctrl-C; then answers what has been asked.
+    /// A second Ctrl-C ends everything.
+    pub(crate) fn until_interrupted(self, say: impl FnOnce(&str) -> Result<()>) -> Result<()> {
         let (send, interrupted) = mpsc::sync_channel(1);
         let handler = move || {
             if send.try_send(()).is_err() {
@@ -123,7 +126,9 @@ impl Server {
         };
         ctrlc::set_handler(handler)
             .map_err(|error| Failure::unusable(format!("Ctrl-C cannot be heard: {error}.")))?;
+        say(&self.url())?;
         note("The book is served until Ctrl-C.");
+        // The handler is there as long as the process.
         let _ = interrupted.recv();
         Ok(())
     }
@@ -187,8 +192,20 @@ fn listen(port: Option<u16>) -> Result<Listening> {
 /// `cargo course serve`: serves the book until Ctrl-C.
 pub(crate) fn command(checkout: &Checkout, port: Option<u16>) -> Result<()> {
     let server = Server::start(checkout, book::built(checkout)?, port)?;
-    say(server.url())?;
-    server.until_interrupted()
+    server.until_interrupted(|url| Ok(say(url)?))
+}
+
+/// Serves the book while the companion does something else, if somebody sits at a terminal. If the
+/// port is taken, it is another companion that serves it, most likely.
+pub(crate) fn beside(checkout: &Checkout) -> Result<Option<Server>> {
+    if !io::stdout().is_terminal() {
+        return Ok(None);
+    }
+    let Ok(server) = Server::start(checkout, book::built(checkout)?, Some(PORT)) else {
+        return Ok(None);
+    };
+    say(format_args!("The book is at {}, and pages come again when it changes.", server.url()))?;
+    Ok(Some(server))
 }
 
 /// Accepts connections until the end, and gives those that are left a moment to finish.
@@ -242,7 +259,8 @@ async fn connection(stream: TcpStream, site: Rc<Site>, shared: Arc<Shared>) {
         let (site, shared) = (&site, &shared);
         async move { Ok::<_, Infallible>(answer(&request, site, shared).await) }
     });
-    let server = http1::Builder::new().max_buf_size(64 * 1024).serve_connection(Io(stream), answers);
+    let server =
+        http1::Builder::new().max_buf_size(64 * 1024).serve_connection(Io(stream), answers);
     let mut server = pin!(server);
     loop {
         let deadline = latest.get() + PATIENCE;

@@ -49,7 +49,8 @@ impl Site {
                 let inside = format!("/{}/", path.trim_matches('/'));
                 with(status(StatusCode::MOVED_PERMANENTLY), header::LOCATION, &inside)
             }
-            Some(file) => File::read(&file, self.ending).map_or_else(|| self.missing(), |file| file.answer(request)),
+            Some(file) => File::read(&file, self.ending)
+                .map_or_else(|| self.missing(), |file| file.answer(request)),
             None => self.missing(),
         }
     }
@@ -75,7 +76,8 @@ impl Site {
     /// The answer when there is no such file.
     fn missing(&self) -> Answer {
         let page = fs::read(self.root.join("404.html")).unwrap_or_default();
-        let mut answer = with(Response::new(page.into()), header::CONTENT_TYPE, "text/html; charset=utf-8");
+        let mut answer =
+            with(Response::new(page.into()), header::CONTENT_TYPE, "text/html; charset=utf-8");
         *answer.status_mut() = StatusCode::NOT_FOUND;
         answer
     }

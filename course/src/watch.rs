@@ -13,6 +13,8 @@ use crate::check;
 use crate::checkout::Checkout;
 use crate::failure::{Failure, Result};
 use crate::files;
+#[cfg(unix)]
+use crate::serve;
 use crate::term::{Busy, DIM, WIDTH, columns, note, say, styled};
 
 /// How long nothing must happen before a save counts as finished: editors save in several steps.
@@ -33,6 +35,8 @@ pub(crate) fn command(checkout: &Checkout, chapters: &[Chapter], first: &Chapter
         // The receiver is gone only when the process ends.
         let _ = send.send(event);
     })?;
+    #[cfg(unix)]
+    let _server = serve::beside(checkout)?;
     say("Every save of tests/my_*.rs is checked. Ctrl-C ends this.")?;
     let mut saves = Saves { events, chapters, came: None };
     let mut chapter = first;

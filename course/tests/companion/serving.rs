@@ -40,8 +40,11 @@ impl Server {
     /// Asks for a path as it stands, with these headers, and gives what is answered.
     fn ask(&self, method: &str, path: &str, headers: &str) -> Answer {
         let mut stream = self.connect();
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: book\r\nConnection: close\r\n{headers}\r\n")
-            .unwrap();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: book\r\nConnection: close\r\n{headers}\r\n"
+        )
+        .unwrap();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
         Answer::parse(&bytes)
@@ -143,11 +146,9 @@ fn what_is_known_is_not_sent_again() {
     assert_eq!(server.ask("GET", path, "If-None-Match: \"x\"\r\n").status, 200);
 
     let length = whole.body.len();
-    for (range, part) in [
-        ("bytes=0-9", 0..10),
-        ("bytes=10-", 10..length),
-        ("bytes=-5", length - 5..length),
-    ] {
+    for (range, part) in
+        [("bytes=0-9", 0..10), ("bytes=10-", 10..length), ("bytes=-5", length - 5..length)]
+    {
         let answer = server.ask("GET", path, &format!("Range: {range}\r\n"));
         assert_eq!(answer.status, 206, "{range}");
         let said = format!("bytes {}-{}/{length}", part.start, part.end - 1);
@@ -155,8 +156,15 @@ fn what_is_known_is_not_sent_again() {
         assert_eq!(answer.body, whole.body[part]);
     }
     let beyond = server.ask("GET", path, &format!("Range: bytes={length}-\r\n"));
-    assert_eq!((beyond.status, beyond.header("content-range")), (416, &*format!("bytes */{length}")));
-    for all in ["Range: bytes=0-1,5-6\r\n", "Range: lines=1-2\r\n", "Range: bytes=0-1\r\nIf-Range: \"x\"\r\n"] {
+    assert_eq!(
+        (beyond.status, beyond.header("content-range")),
+        (416, &*format!("bytes */{length}"))
+    );
+    for all in [
+        "Range: bytes=0-1,5-6\r\n",
+        "Range: lines=1-2\r\n",
+        "Range: bytes=0-1\r\nIf-Range: \"x\"\r\n",
+    ] {
         assert_eq!(server.ask("GET", path, all).status, 200, "{all}");
     }
 }
@@ -177,7 +185,8 @@ fn no_path_leads_out_of_the_book() {
     let sandbox = Sandbox::new();
     let server = Server::begin(&sandbox);
     fs::write(sandbox.target("secret.txt"), "secret").unwrap();
-    std::os::unix::fs::symlink(sandbox.target("secret.txt"), sandbox.target("book/link.txt")).unwrap();
+    std::os::unix::fs::symlink(sandbox.target("secret.txt"), sandbox.target("book/link.txt"))
+        .unwrap();
     for path in [
         "/../secret.txt",
         "/04-park/../../secret.txt",
@@ -247,7 +256,9 @@ fn pages_learn_of_a_new_version() {
     sandbox.write("chapters/04-park/README.md", text);
     let new = version(&old);
     assert_ne!(old, new);
-    assert!(String::from_utf8_lossy(&server.get("/04-park/README.html").body).contains("A last word."));
+    assert!(
+        String::from_utf8_lossy(&server.get("/04-park/README.html").body).contains("A last word.")
+    );
 }
 
 #[test]
