@@ -16,6 +16,7 @@
 //! | [`ch08_poll`] | to wait is to write into a row that the kernel will read |
 //! | [`ch09_timer`] | time is one more thing to wait for |
 //! | [`ch10_net`] | try first, wait when it would block |
+//! | [`ch11_task`] | to wake a task is to put it into a queue |
 //! | [`ch13_race`] | the first wins, the rest are dropped: cancellation is `Drop` |
 //! | [`ch14_sync`] | who waits has a ticket, and passes a call on when it is dropped |
 //!
@@ -39,6 +40,8 @@ pub mod ch08_poll;
 pub mod ch09_timer;
 #[cfg(unix)]
 pub mod ch10_net;
+#[cfg(unix)]
+pub mod ch11_task;
 pub mod ch13_race;
 pub mod ch14_sync;
 
@@ -51,7 +54,7 @@ pub use ch03_waker::waker_fn;
 pub use ch04_park::block_on;
 #[cfg(unix)]
 #[doc(inline)]
-pub use ch09_timer::block_on;
+pub use ch11_task::{JoinError, JoinHandle, block_on, spawn};
 #[doc(inline)]
 pub use ch13_race::{CancelToken, Either, on_drop, race, select};
 

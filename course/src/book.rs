@@ -89,8 +89,8 @@ fn build(checkout: &Checkout, book: &Path, stamp: &str) -> Result<String> {
     }
 }
 
-/// The stamp of a book, if it has one.
-fn made_from(book: &Path) -> String {
+/// The stamp of a built book, if it has one: another book has another.
+pub(crate) fn made_from(book: &Path) -> String {
     fs::read_to_string(book.join(STAMP)).unwrap_or_default()
 }
 

@@ -1,31 +1,46 @@
 //! The front door: where the book is, the chapters, and the next step.
 
-use std::path::Path;
+#[cfg(unix)]
+use std::io::{self, IsTerminal};
 
 use crate::book;
 use crate::chapters::Chapter;
 use crate::checkout::Checkout;
 use crate::failure::Result;
 use crate::progress::{self, Progress};
+#[cfg(unix)]
+use crate::serve::Server;
 use crate::term::{BAD, BOLD, DIM, GOOD, NO_BREAK, TYPE, WIDTH, columns, say, styled, wrapped};
 
-/// `cargo run`: builds the book if it is stale, and says where everybody is.
+/// `cargo run`: builds the book if it is stale, and says where everybody is. If somebody sits at a
+/// terminal, the book is served until Ctrl-C.
 pub(crate) fn command(checkout: &Checkout, chapters: &[Chapter]) -> Result<()> {
     let book = book::built(checkout);
-    let title = styled(BOLD, "Under .await");
-    say(format_args!("\n{title}: build an async runtime in Rust, one layer at a time\n"))?;
-    if let Ok(book) = &book {
-        say(address(book))?;
+    #[cfg(unix)]
+    if let (Ok(folder), true) = (&book, io::stdout().is_terminal()) {
+        match Server::start(checkout, folder.clone(), None) {
+            Ok(server) => {
+                return server.until_interrupted(|url| print(checkout, chapters, Some(url)));
+            }
+            // It can be read all the same.
+            Err(failure) => drop(failure.report()),
+        }
     }
-    say(table(checkout, chapters))?;
-    say(to_come(chapters))?;
-    say(next(checkout, chapters))?;
+    let address = book.as_ref().map(|book| book::address(book, "index.html"));
+    print(checkout, chapters, address.ok().as_deref())?;
     book.map(drop)
 }
 
-/// Where the book is.
-fn address(book: &Path) -> String {
-    format!("  {}  {}\n", styled(BOLD, "The book"), book::address(book, "index.html"))
+/// Prints where the book is, its chapters, and the next step.
+fn print(checkout: &Checkout, chapters: &[Chapter], address: Option<&str>) -> Result<()> {
+    let title = styled(BOLD, "Under .await");
+    say(format_args!("\n{title}: build an async runtime in Rust, one layer at a time\n"))?;
+    if let Some(address) = address {
+        say(format_args!("  {}  {address}\n", styled(BOLD, "The book")))?;
+    }
+    say(table(checkout, chapters))?;
+    say(to_come(chapters))?;
+    Ok(say(next(checkout, chapters))?)
 }
 
 /// The written chapters.

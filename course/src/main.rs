@@ -20,6 +20,10 @@ mod progress;
 mod read;
 mod report;
 mod run;
+#[cfg(unix)]
+mod serve;
+#[cfg(unix)]
+mod site;
 mod starter;
 mod term;
 mod watch;
@@ -56,7 +60,8 @@ struct Arguments {
 
 /// What stands below the list of commands.
 const AFTERWORD: &str = "\
-Without a command: where the book is, its chapters, and what to do next.
+Without a command: where the book is, its chapters, and what to do next. On a
+terminal, the book is served meanwhile.
 
 A chapter is named by its number or its name: 4, 04, park and 04-park are the same.
 Left out, it is the one you are at.
@@ -70,6 +75,13 @@ enum Order {
     Read {
         /// The chapter; without it, the contents.
         chapter: Option<String>,
+    },
+    /// Serve the book to a browser on this machine, until Ctrl-C.
+    #[cfg(unix)]
+    Serve {
+        /// At this port; 0 is any that is free.
+        #[arg(long)]
+        port: Option<u16>,
     },
     /// Run a chapter's example.
     Run {
@@ -121,6 +133,8 @@ fn follow(order: Option<Order>) -> Result<u8> {
         None => list::command(checkout, chapters)?,
         Some(Order::Read { chapter: None }) => read::command(checkout, None)?,
         Some(Order::Read { chapter: name }) => read::command(checkout, Some(chapter(name)?))?,
+        #[cfg(unix)]
+        Some(Order::Serve { port }) => serve::command(checkout, port)?,
         Some(Order::Run { chapter: name, arguments }) => {
             return run::command(checkout, chapter(name)?, &arguments);
         }

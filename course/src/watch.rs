@@ -13,6 +13,8 @@ use crate::check;
 use crate::checkout::Checkout;
 use crate::failure::{Failure, Result};
 use crate::files;
+#[cfg(unix)]
+use crate::serve;
 use crate::term::{Busy, DIM, WIDTH, columns, note, say, styled};
 
 /// How long nothing must happen before a save counts as finished: editors save in several steps.
@@ -29,10 +31,12 @@ pub(crate) fn command(checkout: &Checkout, chapters: &[Chapter], first: &Chapter
     }
     let tests = checkout.root.join("tests");
     let (send, events) = mpsc::channel();
-    let _watcher = watcher(&tests, move |event| {
+    let _watcher = watcher(&[&tests], RecursiveMode::NonRecursive, move |event| {
         // The receiver is gone only when the process ends.
         let _ = send.send(event);
     })?;
+    #[cfg(unix)]
+    let _server = serve::beside(checkout)?;
     say("Every save of tests/my_*.rs is checked. Ctrl-C ends this.")?;
     let mut saves = Saves { events, chapters, came: None };
     let mut chapter = first;
@@ -96,25 +100,26 @@ fn rule(chapter: &Chapter) -> String {
     format!("\n{}\n", styled(DIM, title + &rest))
 }
 
-/// Watches a folder: by the system's means, or by looking at it again and again.
-fn watcher(
-    folder: &Path,
+/// Watches folders: by the system's means, or by looking at them again and again.
+pub(crate) fn watcher(
+    folders: &[impl AsRef<Path>],
+    mode: RecursiveMode,
     tell: impl Fn(notify::Result<Event>) + Clone + Send + 'static,
 ) -> Result<Box<dyn Watcher>> {
-    let system =
-        RecommendedWatcher::new(tell.clone(), Config::default()).and_then(|mut watcher| {
-            watcher.watch(folder, RecursiveMode::NonRecursive)?;
-            Ok(Box::new(watcher) as Box<dyn Watcher>)
-        });
+    let watch = |mut watcher: Box<dyn Watcher>| {
+        for folder in folders.iter().filter(|folder| folder.as_ref().exists()) {
+            watcher.watch(folder.as_ref(), mode)?;
+        }
+        Ok(watcher)
+    };
+    let system = RecommendedWatcher::new(tell.clone(), Config::default());
     // The system's watches can be used up, or missing on a network drive.
-    let watcher = system.or_else(|_| {
+    let watcher = system.and_then(|watcher| watch(Box::new(watcher))).or_else(|_| {
         let config = Config::default().with_poll_interval(LOOK).with_compare_contents(true);
-        let mut watcher = PollWatcher::new(tell, config)?;
-        watcher.watch(folder, RecursiveMode::NonRecursive)?;
-        Ok(Box::new(watcher) as Box<dyn Watcher>)
+        watch(Box::new(PollWatcher::new(tell, config)?))
     });
     watcher.map_err(|error: notify::Error| {
-        Failure::unusable(format!("tests/ cannot be watched: {error}."))
+        Failure::unusable(format!("The files cannot be watched: {error}."))
     })
 }
 

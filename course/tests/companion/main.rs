@@ -5,6 +5,8 @@ mod exercises;
 mod hints;
 mod reading;
 mod sandbox;
+#[cfg(unix)]
+mod serving;
 mod watching;
 
 #[path = "../../src/starter.rs"]

@@ -1,0 +1,398 @@
+//! # Layer 11 · tasks
+//!
+//! **Before.** `ch10_net` serves one client: `block_on` runs one future, and whoever comes second
+//! waits until the first has gone.
+//!
+//! **Idea.** A task is a future, a byte that says how it is with it, and at most one place in a
+//! queue. To wake it is to put it there; `block_on` polls whoever is first.
+//!
+//! **Invariants.**
+//! 1. *Once:* however often it is woken, a task stands in the queue once; after its end, never.
+//! 2. *No lost wake:* a wake at any moment after a poll began leads to another poll.
+//! 3. *In turn:* who was woken first is polled first, and the kernel is asked every 61 polls.
+//! 4. *Here:* a future is polled and dropped on the thread that spawned it, and is gone when its
+//!    `block_on` returns.
+//! 5. *One panics alone:* a panic goes to the handle of its task, and the others go on.
+//!
+//! **Still wrong.** Two futures that are only awaited together become two tasks: allocated,
+//! `'static`, each with a handle. The next layer, `ch12_join`, runs both inside of one.
+
+#![forbid(unsafe_code)]
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::ch08_poll::Root;
+use crate::ch09_timer::wait;
+
+/// Runs `future` to completion on this thread, and beside it the tasks that are spawned meanwhile.
+/// While all of them are pending, the thread sleeps in the kernel. Tasks that are not finished when
+/// `future` is ready are dropped.
+///
+/// # Panics
+/// When `future` panics; inside a future that another `block_on` of this layer runs; and when this
+/// thread's reactor cannot be made, or the system refuses to wait.
+// ANCHOR: block_on
+pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
+    let Entered(runtime) = &Runtime::enter();
+    let mut future = pin!(future.into_future());
+    let (root, waker) = runtime.header(ROOT);
+    loop {
+        for _ in 0..LOOK_EVERY {
+            let Some(number) = runtime.queue.borrow_mut().pop_front() else { break };
+            if number != ROOT {
+                runtime.run(number);
+            } else if let Poll::Ready(output) = root.poll(&waker, |cx| future.as_mut().poll(cx)) {
+                return output;
+            }
+        }
+        runtime.wait();
+    }
+}
+// ANCHOR_END: block_on
+
+/// Starts a task that runs `future` beside the others of this thread. It is polled for the first
+/// time when its turn comes, whether or not anybody awaits the handle.
+///
+/// ```
+/// use under_await::{block_on, spawn};
+///
+/// let task = async { spawn(async { 1 + 2 }).await };
+/// assert_eq!(block_on(task).unwrap(), 3);
+/// ```
+///
+/// # Panics
+/// Outside a future that [`block_on`] runs.
+pub fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> JoinHandle<F::Output> {
+    let future = Box::pin(future);
+    here(|runtime| runtime.spawn(future)).expect("`spawn` is for futures that `block_on` runs")
+}
+
+// ANCHOR: Runtime
+/// The tasks of one `block_on`.
+struct Runtime {
+    /// Each task at its number; `None` where there is none.
+    tasks: RefCell<Vec<Option<Rc<dyn Run>>>>,
+    /// The numbers that have no task.
+    free: RefCell<Vec<u32>>,
+    /// Who is to be polled, first come, first served.
+    queue: RefCell<VecDeque<u32>>,
+    remote: Arc<Remote>,
+}
+
+/// What other threads know of it.
+struct Remote {
+    /// Whom they have woken.
+    woken: Mutex<Vec<Arc<Header>>>,
+    /// Ends the sleep of the thread.
+    sleeper: Arc<Root>,
+}
+
+/// What a waker knows of its task. All else stays on the thread.
+struct Header {
+    /// `IDLE`, `QUEUED`, `RUNNING`, `RENOTIFIED` or `DONE`.
+    state: AtomicU8,
+    /// Its number, or `ROOT`.
+    number: u32,
+    remote: Arc<Remote>,
+}
+
+/// A task; its handle has a share of it.
+struct Task<T> {
+    header: Arc<Header>,
+    /// The header as a waker, made once: every further one would cost an atomic increment.
+    waker: Waker,
+    /// Away while it is polled, and for good when it is over.
+    future: Cell<Option<Pin<Box<dyn Future<Output = T>>>>>,
+    /// Whether it is to be dropped when its turn comes.
+    aborted: Cell<bool>,
+    /// What came of it, until the handle takes it.
+    result: Cell<Option<Result<T, JoinError>>>,
+    /// Who waits for that.
+    awaiting: Cell<Option<Waker>>,
+}
+// ANCHOR_END: Runtime
+
+thread_local! {
+    /// What `block_on` runs on this thread, if it does.
+    static RUNTIME: RefCell<Option<Rc<Runtime>>> = const { RefCell::new(None) };
+}
+
+/// Stands for the future that `block_on` was given. It is no task: it stays on the stack.
+const ROOT: u32 = u32::MAX;
+
+/// How many polls there are between two looks at the kernel. tokio has the same number.
+const LOOK_EVERY: u32 = 61;
+
+// ANCHOR: states
+// One bit for "was woken" and one for "is being polled", so each transition is one instruction.
+const IDLE: u8 = 0b00; //       waits               woken → QUEUED
+const QUEUED: u8 = 0b01; //     has its place       its turn → RUNNING
+const RUNNING: u8 = 0b10; //    is being polled     woken → RENOTIFIED, pending → IDLE
+const RENOTIFIED: u8 = 0b11; // the same, and woken     pending → QUEUED
+const DONE: u8 = 0b100; //      is over, whatever wakes add to it
+// ANCHOR_END: states
+
+// ANCHOR: poll
+impl Header {
+    /// Has `poll` poll the future; queues the task again if it was woken meanwhile.
+    fn poll<T>(
+        self: &Arc<Self>,
+        waker: &Waker,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        // Pairs with the `AcqRel` in `wake_by_ref`. A wake from here on may be too late for this poll.
+        self.state.swap(RUNNING, Ordering::AcqRel);
+        let polled = poll(&mut Context::from_waker(waker));
+        if polled.is_ready() {
+            self.state.store(DONE, Ordering::Relaxed);
+        } else if self.state.fetch_and(!RUNNING, Ordering::AcqRel) == RENOTIFIED {
+            self.queue();
+        }
+        polled
+    }
+}
+// ANCHOR_END: poll
+
+// ANCHOR: Wake_for_Header
+impl Wake for Header {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // It writes in every state: the next poll sees what was done before any of its wakes.
+        if self.state.fetch_or(QUEUED, Ordering::AcqRel) == IDLE {
+            self.queue();
+        }
+    }
+}
+
+impl Header {
+    /// Gives the task its place: at once on its own thread, from others by way of `remote`.
+    fn queue(self: &Arc<Self>) {
+        let here = here(|runtime| {
+            let is_here = Arc::ptr_eq(&runtime.remote, &self.remote);
+            is_here.then(|| runtime.queue.borrow_mut().push_back(self.number))
+        });
+        if here.flatten().is_none() {
+            self.remote.woken.lock().unwrap().push(self.clone());
+            // Not before: whoever is woken by this looks there.
+            self.remote.sleeper.wake_by_ref();
+        }
+    }
+}
+// ANCHOR_END: Wake_for_Header
+
+/// Lends `f` what runs on this thread.
+fn here<T>(f: impl FnOnce(&Runtime) -> T) -> Option<T> {
+    // An error means that the thread is ending.
+    RUNTIME.try_with(|runtime| runtime.borrow().as_deref().map(f)).ok().flatten()
+}
+
+// ANCHOR: wait
+impl Runtime {
+    /// Has the kernel say what is ready, and sleeps until something is if nobody is in the queue.
+    fn wait(&self) {
+        let sleeper = &self.remote.sleeper;
+        let awake = || sleeper.is_woken() || !self.queue.borrow().is_empty();
+        // Without a result, it was a waker that panicked: the others have their turn next time.
+        contained(|| wait(awake)).unwrap_or(Ok(())).expect("the system waits");
+        if sleeper.take_wake() {
+            let woken = mem::take(&mut *self.remote.woken.lock().unwrap());
+            self.queue.borrow_mut().extend(woken.iter().map(|header| header.number));
+        }
+    }
+
+    /// Polls a task. Nothing is borrowed meanwhile: it may spawn, wake and abort.
+    fn run(&self, number: u32) {
+        let task = self.tasks.borrow()[number as usize].clone().expect("who is queued is not over");
+        if contained(|| task.run(false)) != Some(false) {
+            self.tasks.borrow_mut()[number as usize] = None;
+            self.free.borrow_mut().push(number);
+            contained(|| drop(task));
+        }
+    }
+}
+// ANCHOR_END: wait
+
+// ANCHOR: spawn
+impl Runtime {
+    fn spawn<T: 'static>(&self, future: Pin<Box<dyn Future<Output = T>>>) -> JoinHandle<T> {
+        let mut tasks = self.tasks.borrow_mut();
+        let number = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            tasks.push(None);
+            tasks.len() as u32 - 1
+        });
+        let (header, waker) = self.header(number);
+        let (future, (aborted, result, awaiting)) = (Cell::new(Some(future)), Default::default());
+        let task = Rc::new(Task { header, waker, future, aborted, result, awaiting });
+        tasks[number as usize] = Some(task.clone());
+        JoinHandle { task }
+    }
+
+    /// The header of a task that nobody has polled yet, and its waker. It has its place.
+    fn header(&self, number: u32) -> (Arc<Header>, Waker) {
+        let (state, remote) = (QUEUED.into(), self.remote.clone());
+        let header = Arc::new(Header { state, number, remote });
+        self.queue.borrow_mut().push_back(number);
+        (header.clone(), header.into())
+    }
+}
+// ANCHOR_END: spawn
+
+/// While it lasts, tasks can be spawned.
+struct Entered(Rc<Runtime>);
+
+impl Runtime {
+    fn enter() -> Entered {
+        let inside = here(|_| ()).is_some();
+        assert!(!inside, "`block_on` inside `block_on`: use `.await`, or another thread");
+        let sleeper = Root::new().expect("a reactor for this thread");
+        let remote = Arc::new(Remote { woken: Mutex::default(), sleeper });
+        let (tasks, free, queue) = Default::default();
+        let runtime = Rc::new(Runtime { tasks, free, queue, remote });
+        RUNTIME.set(Some(runtime.clone()));
+        Entered(runtime)
+    }
+}
+
+// ANCHOR: Drop_for_Entered
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let Entered(runtime) = self;
+        runtime.free.take();
+        // The last first. What a task spawns as it goes is the last then.
+        while let Some(task) = { runtime.tasks.borrow_mut().pop() } {
+            contained(|| task.is_some_and(|task| task.run(true)));
+        }
+        RUNTIME.take();
+    }
+}
+// ANCHOR_END: Drop_for_Entered
+
+/// A task, whatever its output.
+trait Run {
+    /// Polls it, or ends it if it is aborted. Says whether it is over.
+    fn run(&self, abort: bool) -> bool;
+}
+
+// ANCHOR: Run_for_Task
+impl<T> Run for Task<T> {
+    fn run(&self, abort: bool) -> bool {
+        let mut future = self.future.take().expect("who is queued is neither polled nor over");
+        let polled = self.header.poll(&self.waker, |cx| {
+            if abort || self.aborted.get() {
+                return Poll::Ready(Err(JoinError { panic: None }));
+            }
+            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+                Ok(polled) => polled.map(Ok),
+                Err(panic) => Poll::Ready(Err(JoinError { panic: Some(panic.into()) })),
+            }
+        });
+        let Poll::Ready(result) = polled else {
+            self.future.set(Some(future));
+            return false;
+        };
+        // Before anybody hears of the end.
+        contained(|| drop(future));
+        self.result.set(Some(result));
+        self.awaiting.take().map(Waker::wake);
+        true
+    }
+}
+// ANCHOR_END: Run_for_Task
+
+/// What `f` returns, or nothing if it panics. That has been reported by the time it gets here.
+fn contained<T>(f: impl FnOnce() -> T) -> Option<T> {
+    // A payload that panics when it is dropped stays where it is.
+    let drop = |panic| catch_unwind(AssertUnwindSafe(|| drop(panic))).map_err(mem::forget);
+    catch_unwind(AssertUnwindSafe(f)).map_err(drop).ok()
+}
+
+/// Awaits a task: a future of its output. Dropped, it leaves the task to itself.
+///
+/// Cancel safe: awaited by reference, it may be awaited again. It stays on its thread.
+///
+/// # Panics
+/// When polled after it was ready.
+pub struct JoinHandle<T> {
+    task: Rc<Task<T>>,
+}
+
+impl<T> JoinHandle<T> {
+    /// Has the task dropped when its turn comes. One that is over by then stays as it is.
+    pub fn abort(&self) {
+        self.task.aborted.set(true);
+        self.task.waker.wake_by_ref();
+    }
+
+    /// Whether the task is over, in whatever way.
+    pub fn is_finished(&self) -> bool {
+        self.task.header.state.load(Ordering::Relaxed) >= DONE
+    }
+}
+
+// ANCHOR: Future_for_JoinHandle
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(result) = self.task.result.take() {
+            return Poll::Ready(result);
+        }
+        assert!(!self.is_finished(), "`JoinHandle` polled after it was ready");
+        let _older = self.task.awaiting.replace(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+}
+// ANCHOR_END: Future_for_JoinHandle
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("is_finished", &self.is_finished()).finish()
+    }
+}
+
+/// Why a task has no output: it panicked, or it was cancelled.
+#[derive(Debug)]
+pub struct JoinError {
+    /// What it panicked with. The lock makes this `Sync`.
+    panic: Option<Mutex<Box<dyn Any + Send>>>,
+}
+
+impl JoinError {
+    /// Whether the task was aborted, or its `block_on` returned before it was over.
+    pub fn is_cancelled(&self) -> bool {
+        self.panic.is_none()
+    }
+
+    /// Whether the task panicked.
+    pub fn is_panic(&self) -> bool {
+        self.panic.is_some()
+    }
+
+    /// What the task panicked with, for [`std::panic::resume_unwind`]. Panics if it did not.
+    pub fn into_panic(self) -> Box<dyn Any + Send> {
+        let panic = self.panic.expect("a task that was cancelled did not panic");
+        panic.into_inner().expect("nobody panics while it is locked")
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_panic() { "the task panicked" } else { "the task was cancelled" })
+    }
+}
+
+impl Error for JoinError {}
