@@ -39,9 +39,8 @@ use crate::ch09_timer::wait;
 /// While all are pending, the thread sleeps in the kernel. Tasks that are not over when `future` is
 /// ready are dropped, the last one first.
 ///
-/// # Panics
-/// When `future` panics; inside a future that another `block_on` of this layer runs; and when this
-/// thread's reactor cannot be made, or the system refuses to wait.
+/// Panics when `future` does; inside a future that another `block_on` of this layer runs; and when
+/// this thread's reactor cannot be made, or the system refuses to wait.
 // ANCHOR: block_on
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let Entered(runtime) = &Runtime::enter();
@@ -62,15 +61,13 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
 // ANCHOR_END: block_on
 
 /// Starts a task that runs `future` beside the others of this thread. It is polled for the first
-/// time when its turn comes, whether or not anybody awaits the handle.
+/// time when its turn comes, whether or not anybody awaits the handle. Panics outside a future that
+/// [`block_on`] runs.
 ///
 /// ```
 /// let sum = under_await::block_on(async { under_await::spawn(async { 1 + 2 }).await });
 /// assert_eq!(sum.unwrap(), 3);
 /// ```
-///
-/// # Panics
-/// Outside a future that [`block_on`] runs.
 pub fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> JoinHandle<F::Output> {
     let runtime = here().expect("`spawn` outside a runtime: call it in what `block_on` runs");
     let number = runtime.place();
@@ -96,7 +93,7 @@ struct Runtime {
 /// What other threads know of it.
 struct Remote {
     /// Whom they have woken.
-    woken: Mutex<Vec<Arc<Header>>>,
+    woken: Mutex<Vec<u32>>,
     /// Ends the sleep of the thread.
     sleeper: Arc<Root>,
 }
@@ -148,15 +145,18 @@ impl Header {
         waker: &Waker,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        // Pairs with the `AcqRel` in `wake_by_ref`. A wake from here on may be too late for this poll.
-        self.state.swap(RUNNING, Ordering::AcqRel);
+        // Pairs with the `Release` in `wake_by_ref`. Wakes that come later find `RUNNING`: they may be
+        // too late for this poll.
+        // ANCHOR: todo_11_1 be RUNNING, poll, then be DONE, or IDLE, or in the queue again
+        self.state.swap(RUNNING, Ordering::Acquire);
         let polled = poll(&mut Context::from_waker(waker));
         if polled.is_ready() {
             self.state.store(DONE, Ordering::Relaxed);
-        } else if self.state.fetch_and(!RUNNING, Ordering::AcqRel) == RENOTIFIED {
+        } else if self.state.fetch_and(!RUNNING, Ordering::Relaxed) == RENOTIFIED {
             self.queue();
         }
         polled
+        // ANCHOR_END: todo_11_1
     }
 }
 // ANCHOR_END: poll
@@ -168,21 +168,24 @@ impl Wake for Header {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // It writes in every state: the next poll sees what was done before any of its wakes.
-        if self.state.fetch_or(QUEUED, Ordering::AcqRel) == IDLE {
+        // Pairs with the `Acquire` in `poll`. In every state it writes: so the next poll sees what was
+        // done before any of its wakes, and not only before the one that queued the task.
+        // ANCHOR: todo_11_2 say that it was woken; who finds it IDLE queues it
+        if self.state.fetch_or(QUEUED, Ordering::Release) == IDLE {
             self.queue();
         }
+        // ANCHOR_END: todo_11_2
     }
 }
 
 impl Header {
     /// Gives the task its place: at once on its own thread, from others by way of `remote`.
     fn queue(self: &Arc<Self>) {
-        let here = here().filter(|runtime| Arc::ptr_eq(&runtime.remote, &self.remote));
-        if let Some(runtime) = here {
+        let own = here().filter(|runtime| Arc::ptr_eq(&runtime.remote, &self.remote));
+        if let Some(runtime) = own {
             return runtime.queue.borrow_mut().push_back(self.number);
         }
-        self.remote.woken.lock().unwrap().push(self.clone());
+        self.remote.woken.lock().unwrap().push(self.number);
         // Not before: whoever is woken by this looks there.
         self.remote.sleeper.wake_by_ref();
     }
@@ -219,7 +222,7 @@ impl Runtime {
         contained(|| wait(awake)).unwrap_or(Ok(())).expect("the system waits");
         if sleeper.take_wake() {
             let woken = mem::take(&mut *self.remote.woken.lock().unwrap());
-            self.queue.borrow_mut().extend(woken.iter().map(|header| header.number));
+            self.queue.borrow_mut().extend(woken);
         }
     }
 }
@@ -291,10 +294,12 @@ impl<T> Run for Task<T> {
             if abort || self.header.aborted.load(Ordering::Relaxed) {
                 return Poll::Ready(Err(JoinError { panic: None }));
             }
+            // ANCHOR: todo_11_3 poll the future; a panic is a result as well, and no panic here
             match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
                 Ok(polled) => polled.map(Ok),
                 Err(panic) => Poll::Ready(Err(JoinError { panic: Some(Box::new(panic.into())) })),
             }
+            // ANCHOR_END: todo_11_3
         });
         let Poll::Ready(result) = polled else {
             self.future.set(Some(future));
@@ -311,10 +316,8 @@ impl<T> Run for Task<T> {
 
 /// Awaits a task: a future of its output. Dropped, it leaves the task to itself.
 ///
-/// Cancel safe: awaited by reference, it may be awaited again. It stays on its thread.
-///
-/// # Panics
-/// When polled after it was ready.
+/// Cancel safe: awaited by reference, it may be awaited again. It stays on its thread. Panics when
+/// it is polled after it was ready.
 pub struct JoinHandle<T> {
     task: Rc<Task<T>>,
 }
@@ -337,12 +340,14 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // ANCHOR: todo_11_4 give out the result, once; while there is none, leave the newest waker
         if let Some(result) = self.task.result.take() {
             return Poll::Ready(result);
         }
         assert!(!self.is_finished(), "`JoinHandle` polled after it was ready");
         let _older = self.task.awaiting.replace(Some(cx.waker().clone()));
         Poll::Pending
+        // ANCHOR_END: todo_11_4
     }
 }
 // ANCHOR_END: Future_for_JoinHandle

@@ -24,6 +24,9 @@ const UNSAFE: &[&str] = &["ch03_waker", "ch06_io_models", "ch07_select", "ch08_p
 /// How many lines a layer has: more is usually two layers.
 const LENGTH: RangeInclusive<usize> = 30..=330;
 
+/// The layers that may be longer, and how long: a task and its handle are one subject.
+const LONG: &[(&str, usize)] = &[("ch11_task", 400)];
+
 /// How many lines the doc of a layer has at most.
 const DOC: usize = 20;
 
@@ -181,8 +184,10 @@ fn no_layer_is_too_long() {
     let mut problems = Problems::default();
     for layer in layers() {
         let lines = layer.source.lines().count();
-        let why = format!("has {lines} lines, not {LENGTH:?}");
-        problems.need(LENGTH.contains(&lines), &layer.path, why);
+        let long = LONG.iter().find(|(name, _)| *name == layer.name).map(|(_, most)| *most);
+        let most = long.unwrap_or(*LENGTH.end());
+        let why = format!("has {lines} lines, not {} to {most}", LENGTH.start());
+        problems.need((*LENGTH.start()..=most).contains(&lines), &layer.path, why);
     }
     problems.report();
 }
