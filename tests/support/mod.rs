@@ -21,7 +21,7 @@ pub mod schedules;
 pub mod story;
 pub mod watchdog;
 
-pub use allocations::allocations;
+pub use allocations::{allocated_bytes, allocations};
 pub use ball::ball_game;
 pub use clock::thread_cpu_time;
 pub use cloning::cloning;
