@@ -95,4 +95,7 @@ mod chapters {
     #[cfg(unix)]
     #[doc = include_str!("../chapters/10-net/README.md")]
     mod ch10 {}
+    #[cfg(unix)]
+    #[doc = include_str!("../chapters/11-task/README.md")]
+    mod ch11 {}
 }

@@ -78,6 +78,10 @@ mod example_09;
 #[path = "../chapters/10-net/example.rs"]
 #[allow(dead_code)]
 mod example_10;
+#[cfg(unix)]
+#[path = "../chapters/11-task/example.rs"]
+#[allow(dead_code)]
+mod example_11;
 
 /// The part of an example whose trace its chapter shows. What a block imports goes before what is
 /// around it: without a `scene` of the example's own, the one below is run.
@@ -112,6 +116,8 @@ const SCENES: &[(&str, fn())] = &[
     ("09-timer", scene_of!(example_09)),
     #[cfg(unix)]
     ("10-net", scene_of!(example_10)),
+    #[cfg(unix)]
+    ("11-task", scene_of!(example_11)),
 ];
 
 /// The headings of a chapter, in this order.

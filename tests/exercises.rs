@@ -59,6 +59,11 @@ mod starter_09;
 #[path = "../chapters/10-net/starter.rs"]
 mod starter_10;
 
+#[cfg(unix)]
+#[rustfmt::skip]
+#[path = "../chapters/11-task/starter.rs"]
+mod starter_11;
+
 /// A chapter's subjects of examination, each beside the suite that examines it: the reference, the
 /// outside oracle, the starter and the classic mistakes.
 macro_rules! chapter {
@@ -251,6 +256,18 @@ chapter! {
     }
 }
 
+#[cfg(unix)]
+chapter! {
+    ch11, "11-task", "11_task", ch11_task, starter_11,
+    // The oracle's handle gives an error when it is polled again.
+    except { gives_no_second_answer }
+    mistakes {
+        a_place_for_every_wake adopts_for_later adopts_under_a_borrow borrowed_while_it_polls
+        deaf_while_it_polls keeps_it_with_the_wakers leaves_them_behind lets_others_in_for_good never_tires
+        polls_it_in_place polls_what_is_over takes_everybody_along told_the_first
+    }
+}
+
 const CHAPTERS: &[Chapter] = &[
     ch01::CHAPTER,
     ch02::CHAPTER,
@@ -267,6 +284,8 @@ const CHAPTERS: &[Chapter] = &[
     ch09::CHAPTER,
     #[cfg(unix)]
     ch10::CHAPTER,
+    #[cfg(unix)]
+    ch11::CHAPTER,
 ];
 
 #[test]
