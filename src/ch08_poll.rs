@@ -17,6 +17,7 @@
 use std::cell::RefCell;
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
@@ -155,7 +156,9 @@ pub fn wait(timeout: Option<Duration>, awake: impl Fn() -> bool) -> io::Result<(
         Ok(rows?.into_iter().flat_map(|row| reactor.fire(row)).collect())
         // ANCHOR_END: todo_8_1
     });
-    wakers.map(|wakers| wakers.into_iter().flatten().for_each(Waker::wake))
+    // A waker that panics has said so. The others are woken all the same.
+    let wake = |waker: Waker| drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
+    wakers.map(|wakers| wakers.into_iter().flatten().for_each(wake))
 }
 // ANCHOR_END: wait
 

@@ -28,7 +28,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -36,12 +36,11 @@ use crate::ch08_poll::Root;
 use crate::ch09_timer::wait;
 
 /// Runs `future` to completion on this thread, and beside it the tasks that are spawned meanwhile.
-/// While all of them are pending, the thread sleeps in the kernel. Tasks that are not finished when
-/// `future` is ready are dropped.
+/// While all are pending, the thread sleeps in the kernel. Tasks that are not over when `future` is
+/// ready are dropped, the last one first.
 ///
-/// # Panics
-/// When `future` panics; inside a future that another `block_on` of this layer runs; and when this
-/// thread's reactor cannot be made, or the system refuses to wait.
+/// Panics when `future` does; inside a future that another `block_on` of this layer runs; and when
+/// this thread's reactor cannot be made, or the system refuses to wait.
 // ANCHOR: block_on
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let Entered(runtime) = &Runtime::enter();
@@ -62,23 +61,24 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
 // ANCHOR_END: block_on
 
 /// Starts a task that runs `future` beside the others of this thread. It is polled for the first
-/// time when its turn comes, whether or not anybody awaits the handle.
+/// time when its turn comes, whether or not anybody awaits the handle. Panics outside a future that
+/// [`block_on`] runs.
 ///
 /// ```
-/// use under_await::{block_on, spawn};
-///
-/// let task = async { spawn(async { 1 + 2 }).await };
-/// assert_eq!(block_on(task).unwrap(), 3);
+/// let sum = under_await::block_on(async { under_await::spawn(async { 1 + 2 }).await });
+/// assert_eq!(sum.unwrap(), 3);
 /// ```
-///
-/// # Panics
-/// Outside a future that [`block_on`] runs.
 pub fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> JoinHandle<F::Output> {
-    let future = Box::pin(future);
-    here(|runtime| runtime.spawn(future)).expect("`spawn` is for futures that `block_on` runs")
+    let runtime = here().expect("`spawn` outside a runtime: call it in what `block_on` runs");
+    let number = runtime.place();
+    let (header, waker) = runtime.header(number);
+    let future = Cell::new(Some(Box::pin(future) as Pin<Box<dyn Future<Output = F::Output>>>));
+    let (result, awaiting) = Default::default();
+    let task = Rc::new(Task { header, waker, future, result, awaiting });
+    runtime.tasks.borrow_mut()[number as usize] = Some(task.clone());
+    JoinHandle { task }
 }
 
-// ANCHOR: Runtime
 /// The tasks of one `block_on`.
 struct Runtime {
     /// Each task at its number; `None` where there is none.
@@ -93,18 +93,9 @@ struct Runtime {
 /// What other threads know of it.
 struct Remote {
     /// Whom they have woken.
-    woken: Mutex<Vec<Arc<Header>>>,
+    woken: Mutex<Vec<u32>>,
     /// Ends the sleep of the thread.
     sleeper: Arc<Root>,
-}
-
-/// What a waker knows of its task. All else stays on the thread.
-struct Header {
-    /// `IDLE`, `QUEUED`, `RUNNING`, `RENOTIFIED` or `DONE`.
-    state: AtomicU8,
-    /// Its number, or `ROOT`.
-    number: u32,
-    remote: Arc<Remote>,
 }
 
 /// A task; its handle has a share of it.
@@ -114,18 +105,21 @@ struct Task<T> {
     waker: Waker,
     /// Away while it is polled, and for good when it is over.
     future: Cell<Option<Pin<Box<dyn Future<Output = T>>>>>,
-    /// Whether it is to be dropped when its turn comes.
-    aborted: Cell<bool>,
     /// What came of it, until the handle takes it.
     result: Cell<Option<Result<T, JoinError>>>,
     /// Who waits for that.
     awaiting: Cell<Option<Waker>>,
 }
-// ANCHOR_END: Runtime
 
-thread_local! {
-    /// What `block_on` runs on this thread, if it does.
-    static RUNTIME: RefCell<Option<Rc<Runtime>>> = const { RefCell::new(None) };
+/// What a waker knows of its task. All else stays on the thread.
+struct Header {
+    /// `IDLE`, `QUEUED`, `RUNNING`, `RENOTIFIED` or `DONE`.
+    state: AtomicU8,
+    /// Whether it is to end when its turn comes.
+    aborted: AtomicBool,
+    /// Its number, or `ROOT`.
+    number: u32,
+    remote: Arc<Remote>,
 }
 
 /// Stands for the future that `block_on` was given. It is no task: it stays on the stack.
@@ -151,69 +145,65 @@ impl Header {
         waker: &Waker,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        // Pairs with the `AcqRel` in `wake_by_ref`. A wake from here on may be too late for this poll.
-        self.state.swap(RUNNING, Ordering::AcqRel);
+        // Pairs with the `Release` in `wake_by_ref`. Wakes that come later find `RUNNING`: they may be
+        // too late for this poll.
+        // ANCHOR: todo_11_1 be RUNNING, poll, then be DONE, or IDLE, or in the queue again
+        self.state.swap(RUNNING, Ordering::Acquire);
         let polled = poll(&mut Context::from_waker(waker));
         if polled.is_ready() {
             self.state.store(DONE, Ordering::Relaxed);
-        } else if self.state.fetch_and(!RUNNING, Ordering::AcqRel) == RENOTIFIED {
+        } else if self.state.fetch_and(!RUNNING, Ordering::Relaxed) == RENOTIFIED {
             self.queue();
         }
         polled
+        // ANCHOR_END: todo_11_1
     }
 }
 // ANCHOR_END: poll
 
-// ANCHOR: Wake_for_Header
+// ANCHOR: wake
 impl Wake for Header {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // It writes in every state: the next poll sees what was done before any of its wakes.
-        if self.state.fetch_or(QUEUED, Ordering::AcqRel) == IDLE {
+        // Pairs with the `Acquire` in `poll`. In every state it writes: so the next poll sees what was
+        // done before any of its wakes, and not only before the one that queued the task.
+        // ANCHOR: todo_11_2 say that it was woken; who finds it IDLE queues it
+        if self.state.fetch_or(QUEUED, Ordering::Release) == IDLE {
             self.queue();
         }
+        // ANCHOR_END: todo_11_2
     }
 }
 
 impl Header {
     /// Gives the task its place: at once on its own thread, from others by way of `remote`.
     fn queue(self: &Arc<Self>) {
-        let here = here(|runtime| {
-            let is_here = Arc::ptr_eq(&runtime.remote, &self.remote);
-            is_here.then(|| runtime.queue.borrow_mut().push_back(self.number))
-        });
-        if here.flatten().is_none() {
-            self.remote.woken.lock().unwrap().push(self.clone());
-            // Not before: whoever is woken by this looks there.
-            self.remote.sleeper.wake_by_ref();
+        let own = here().filter(|runtime| Arc::ptr_eq(&runtime.remote, &self.remote));
+        if let Some(runtime) = own {
+            return runtime.queue.borrow_mut().push_back(self.number);
         }
+        self.remote.woken.lock().unwrap().push(self.number);
+        // Not before: whoever is woken by this looks there.
+        self.remote.sleeper.wake_by_ref();
     }
 }
-// ANCHOR_END: Wake_for_Header
+// ANCHOR_END: wake
 
-/// Lends `f` what runs on this thread.
-fn here<T>(f: impl FnOnce(&Runtime) -> T) -> Option<T> {
-    // An error means that the thread is ending.
-    RUNTIME.try_with(|runtime| runtime.borrow().as_deref().map(f)).ok().flatten()
+thread_local! {
+    /// What `block_on` runs on this thread, if it does.
+    static RUNTIME: RefCell<Option<Rc<Runtime>>> = const { RefCell::new(None) };
+}
+
+/// What runs on this thread. Nothing does when the thread is ending.
+fn here() -> Option<Rc<Runtime>> {
+    RUNTIME.try_with(|runtime| runtime.borrow().clone()).ok().flatten()
 }
 
 // ANCHOR: wait
 impl Runtime {
-    /// Has the kernel say what is ready, and sleeps until something is if nobody is in the queue.
-    fn wait(&self) {
-        let sleeper = &self.remote.sleeper;
-        let awake = || sleeper.is_woken() || !self.queue.borrow().is_empty();
-        // Without a result, it was a waker that panicked: the others have their turn next time.
-        contained(|| wait(awake)).unwrap_or(Ok(())).expect("the system waits");
-        if sleeper.take_wake() {
-            let woken = mem::take(&mut *self.remote.woken.lock().unwrap());
-            self.queue.borrow_mut().extend(woken.iter().map(|header| header.number));
-        }
-    }
-
     /// Polls a task. Nothing is borrowed meanwhile: it may spawn, wake and abort.
     fn run(&self, number: u32) {
         let task = self.tasks.borrow()[number as usize].clone().expect("who is queued is not over");
@@ -223,41 +213,41 @@ impl Runtime {
             contained(|| drop(task));
         }
     }
+
+    /// Has the kernel say what is ready, and sleeps until something is if nobody is in the queue.
+    fn wait(&self) {
+        let sleeper = &self.remote.sleeper;
+        let awake = || sleeper.is_woken() || !self.queue.borrow().is_empty();
+        // Without a result, it was a waker that panicked: the others have their turn next time.
+        contained(|| wait(awake)).unwrap_or(Ok(())).expect("the system waits");
+        if sleeper.take_wake() {
+            let woken = mem::take(&mut *self.remote.woken.lock().unwrap());
+            self.queue.borrow_mut().extend(woken);
+        }
+    }
 }
 // ANCHOR_END: wait
 
-// ANCHOR: spawn
 impl Runtime {
-    fn spawn<T: 'static>(&self, future: Pin<Box<dyn Future<Output = T>>>) -> JoinHandle<T> {
-        let mut tasks = self.tasks.borrow_mut();
-        let number = self.free.borrow_mut().pop().unwrap_or_else(|| {
-            tasks.push(None);
-            tasks.len() as u32 - 1
-        });
-        let (header, waker) = self.header(number);
-        let (future, (aborted, result, awaiting)) = (Cell::new(Some(future)), Default::default());
-        let task = Rc::new(Task { header, waker, future, aborted, result, awaiting });
-        tasks[number as usize] = Some(task.clone());
-        JoinHandle { task }
+    /// A number that has no task.
+    fn place(&self) -> u32 {
+        self.free.borrow_mut().pop().unwrap_or_else(|| {
+            self.tasks.borrow_mut().push(None);
+            self.tasks.borrow().len() as u32 - 1
+        })
     }
 
-    /// The header of a task that nobody has polled yet, and its waker. It has its place.
+    /// The header of a task that nobody has polled yet, and its waker. It is in the queue.
     fn header(&self, number: u32) -> (Arc<Header>, Waker) {
-        let (state, remote) = (QUEUED.into(), self.remote.clone());
-        let header = Arc::new(Header { state, number, remote });
+        let (state, aborted, remote) = (QUEUED.into(), false.into(), self.remote.clone());
+        let header = Arc::new(Header { state, aborted, number, remote });
         self.queue.borrow_mut().push_back(number);
         (header.clone(), header.into())
     }
-}
-// ANCHOR_END: spawn
 
-/// While it lasts, tasks can be spawned.
-struct Entered(Rc<Runtime>);
-
-impl Runtime {
+    /// Makes a runtime this thread's.
     fn enter() -> Entered {
-        let inside = here(|_| ()).is_some();
-        assert!(!inside, "`block_on` inside `block_on`: use `.await`, or another thread");
+        assert!(here().is_none(), "`block_on` inside `block_on`: use `.await`, or another thread");
         let sleeper = Root::new().expect("a reactor for this thread");
         let remote = Arc::new(Remote { woken: Mutex::default(), sleeper });
         let (tasks, free, queue) = Default::default();
@@ -267,19 +257,28 @@ impl Runtime {
     }
 }
 
+/// While it lasts, tasks can be spawned.
+struct Entered(Rc<Runtime>);
+
 // ANCHOR: Drop_for_Entered
 impl Drop for Entered {
     fn drop(&mut self) {
-        let Entered(runtime) = self;
-        runtime.free.take();
+        self.0.free.take();
         // The last first. What a task spawns as it goes is the last then.
-        while let Some(task) = { runtime.tasks.borrow_mut().pop() } {
+        while let Some(task) = { self.0.tasks.borrow_mut().pop() } {
             contained(|| task.is_some_and(|task| task.run(true)));
         }
         RUNTIME.take();
     }
 }
 // ANCHOR_END: Drop_for_Entered
+
+/// What `f` returns, or nothing if it panics. That has been reported by the time it gets here.
+fn contained<T>(f: impl FnOnce() -> T) -> Option<T> {
+    // A payload that panics when it is dropped stays where it is.
+    let drop = |panic| catch_unwind(AssertUnwindSafe(|| drop(panic))).map_err(mem::forget);
+    catch_unwind(AssertUnwindSafe(f)).map_err(drop).ok()
+}
 
 /// A task, whatever its output.
 trait Run {
@@ -292,13 +291,15 @@ impl<T> Run for Task<T> {
     fn run(&self, abort: bool) -> bool {
         let mut future = self.future.take().expect("who is queued is neither polled nor over");
         let polled = self.header.poll(&self.waker, |cx| {
-            if abort || self.aborted.get() {
+            if abort || self.header.aborted.load(Ordering::Relaxed) {
                 return Poll::Ready(Err(JoinError { panic: None }));
             }
+            // ANCHOR: todo_11_3 poll the future; a panic is a result as well, and no panic here
             match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
                 Ok(polled) => polled.map(Ok),
-                Err(panic) => Poll::Ready(Err(JoinError { panic: Some(panic.into()) })),
+                Err(panic) => Poll::Ready(Err(JoinError { panic: Some(Box::new(panic.into())) })),
             }
+            // ANCHOR_END: todo_11_3
         });
         let Poll::Ready(result) = polled else {
             self.future.set(Some(future));
@@ -313,19 +314,10 @@ impl<T> Run for Task<T> {
 }
 // ANCHOR_END: Run_for_Task
 
-/// What `f` returns, or nothing if it panics. That has been reported by the time it gets here.
-fn contained<T>(f: impl FnOnce() -> T) -> Option<T> {
-    // A payload that panics when it is dropped stays where it is.
-    let drop = |panic| catch_unwind(AssertUnwindSafe(|| drop(panic))).map_err(mem::forget);
-    catch_unwind(AssertUnwindSafe(f)).map_err(drop).ok()
-}
-
 /// Awaits a task: a future of its output. Dropped, it leaves the task to itself.
 ///
-/// Cancel safe: awaited by reference, it may be awaited again. It stays on its thread.
-///
-/// # Panics
-/// When polled after it was ready.
+/// Cancel safe: awaited by reference, it may be awaited again. It stays on its thread. Panics when
+/// it is polled after it was ready.
 pub struct JoinHandle<T> {
     task: Rc<Task<T>>,
 }
@@ -333,7 +325,7 @@ pub struct JoinHandle<T> {
 impl<T> JoinHandle<T> {
     /// Has the task dropped when its turn comes. One that is over by then stays as it is.
     pub fn abort(&self) {
-        self.task.aborted.set(true);
+        self.task.header.aborted.store(true, Ordering::Relaxed);
         self.task.waker.wake_by_ref();
     }
 
@@ -348,12 +340,14 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // ANCHOR: todo_11_4 give out the result, once; while there is none, leave the newest waker
         if let Some(result) = self.task.result.take() {
             return Poll::Ready(result);
         }
         assert!(!self.is_finished(), "`JoinHandle` polled after it was ready");
         let _older = self.task.awaiting.replace(Some(cx.waker().clone()));
         Poll::Pending
+        // ANCHOR_END: todo_11_4
     }
 }
 // ANCHOR_END: Future_for_JoinHandle
@@ -367,8 +361,8 @@ impl<T> fmt::Debug for JoinHandle<T> {
 /// Why a task has no output: it panicked, or it was cancelled.
 #[derive(Debug)]
 pub struct JoinError {
-    /// What it panicked with. The lock makes this `Sync`.
-    panic: Option<Mutex<Box<dyn Any + Send>>>,
+    /// What it panicked with. The lock makes this `Sync`, the outer box makes it small.
+    panic: Option<Box<Mutex<Box<dyn Any + Send>>>>,
 }
 
 impl JoinError {

@@ -124,6 +124,8 @@ mod chapters {
     #[doc = include_str!("../chapters/10-net/README.md")]
     mod ch10 {}
     #[cfg(unix)]
+    #[doc = include_str!("../chapters/11-task/README.md")]
+    mod ch11 {}
     #[doc = include_str!("../chapters/13-race/README.md")]
     mod ch13 {}
     #[doc = include_str!("../chapters/14-sync/README.md")]

@@ -79,6 +79,10 @@ mod example_09;
 #[allow(dead_code)]
 mod example_10;
 #[cfg(unix)]
+#[path = "../chapters/11-task/example.rs"]
+#[allow(dead_code)]
+mod example_11;
+#[cfg(unix)]
 #[path = "../chapters/13-race/example.rs"]
 #[allow(dead_code)]
 mod example_13;
@@ -120,6 +124,8 @@ const SCENES: &[(&str, fn())] = &[
     ("09-timer", scene_of!(example_09)),
     #[cfg(unix)]
     ("10-net", scene_of!(example_10)),
+    #[cfg(unix)]
+    ("11-task", scene_of!(example_11)),
     #[cfg(unix)]
     ("13-race", scene_of!(example_13)),
     #[cfg(unix)]

@@ -60,6 +60,11 @@ mod starter_09;
 #[path = "../chapters/10-net/starter.rs"]
 mod starter_10;
 
+#[cfg(unix)]
+#[rustfmt::skip]
+#[path = "../chapters/11-task/starter.rs"]
+mod starter_11;
+
 // It makes macros that `$crate` has to lead to, and under the attribute above it would not.
 #[cfg(unix)]
 #[cfg_attr(rustfmt, rustfmt::skip)]
@@ -69,6 +74,7 @@ mod starter_13;
 // A starter is made to be the root of a crate: there its macros look for what they need.
 #[cfg(unix)]
 use starter_13::{once_around, random};
+
 #[cfg(unix)]
 #[rustfmt::skip]
 #[path = "../chapters/14-sync/starter.rs"]
@@ -308,6 +314,18 @@ chapter! {
     }
 }
 
+#[cfg(unix)]
+chapter! {
+    ch11, "11-task", "11_task", ch11_task, starter_11,
+    // The oracle's handle gives an error when it is polled again.
+    except { gives_no_second_answer }
+    mistakes {
+        a_place_for_every_wake adopts_for_later adopts_under_a_borrow borrowed_while_it_polls
+        deaf_while_it_polls keeps_it_with_the_wakers leaves_them_behind lets_others_in_for_good never_tires
+        polls_it_in_place polls_what_is_over takes_everybody_along told_the_first
+    }
+}
+
 const CHAPTERS: &[Chapter] = &[
     ch01::CHAPTER,
     ch02::CHAPTER,
@@ -324,6 +342,8 @@ const CHAPTERS: &[Chapter] = &[
     ch09::CHAPTER,
     #[cfg(unix)]
     ch10::CHAPTER,
+    #[cfg(unix)]
+    ch11::CHAPTER,
     #[cfg(unix)]
     ch13::CHAPTER,
     #[cfg(unix)]

@@ -20,6 +20,7 @@
 use std::cell::RefCell;
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
@@ -147,7 +148,9 @@ pub fn wait(timeout: Option<Duration>, awake: impl Fn() -> bool) -> io::Result<(
     let wakers: io::Result<Vec<Option<Waker>>> = with_reactor(|reactor| {
         todo!("8.1: say that you are parked, look, ask, and fire the rows that are ready")
     });
-    wakers.map(|wakers| wakers.into_iter().flatten().for_each(Waker::wake))
+    // A waker that panics has said so. The others are woken all the same.
+    let wake = |waker: Waker| drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
+    wakers.map(|wakers| wakers.into_iter().flatten().for_each(wake))
 }
 
 impl Reactor {

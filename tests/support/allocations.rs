@@ -7,6 +7,7 @@ use super::memory;
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<i64> = const { Cell::new(0) };
 }
 
 /// How many allocations `f` makes on this thread.
@@ -14,6 +15,11 @@ pub fn allocations(f: impl FnOnce()) -> u64 {
     let before = COUNT.get();
     f();
     COUNT.get() - before
+}
+
+/// How many bytes this thread has allocated and not freed. What another thread frees still counts.
+pub fn allocated_bytes() -> i64 {
+    BYTES.get()
 }
 
 /// The system's allocator, with a counter in front.
@@ -28,6 +34,7 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = COUNT.try_with(|count| count.set(count.get() + 1));
         memory::asked(layout);
+        let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() + layout.size() as i64));
         // SAFETY: the caller keeps the promises of `alloc`, and they are `System`'s.
         unsafe { System.alloc(layout) }
     }
@@ -36,6 +43,7 @@ unsafe impl GlobalAlloc for Counting {
         if memory::keeps(pointer, layout) {
             return;
         }
+        let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() - layout.size() as i64));
         // SAFETY: the caller keeps the promises of `dealloc`, and `pointer` came from `System`.
         unsafe { System.dealloc(pointer, layout) }
     }

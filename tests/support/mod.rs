@@ -27,7 +27,7 @@ pub mod signals;
 pub mod story;
 pub mod watchdog;
 
-pub use allocations::allocations;
+pub use allocations::{allocated_bytes, allocations};
 pub use ball::ball_game;
 pub use clock::thread_cpu_time;
 pub use cloning::cloning;

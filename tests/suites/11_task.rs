@@ -1,0 +1,552 @@
+// The checks of chapter 11. `subject` is the code under examination.
+
+use std::cell::{Cell, RefCell};
+use std::future::{pending, poll_fn, ready};
+use std::marker::PhantomPinned;
+use std::panic;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::{Arc, Barrier, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use futures::stream::{self, Stream, StreamExt};
+
+use under_await::ch05_handoff::oneshot;
+use under_await::ledger::watch;
+use under_await::yield_now;
+
+use crate::support::{Bell, Drops, allocations, checks, ensure, later, panics, self_wakes};
+
+use subject::extend::{BUDGET, Crew, Nursery, unhurried};
+use subject::{block_on, spawn};
+
+checks! {
+    /// What is ready at its first poll is not polled again, and its output is returned.
+    "11.1" fn ready_at_once() {
+        let polls = Cell::new(0);
+        let output = block_on(watch("root", poll_fn(|_| {
+            polls.set(polls.get() + 1);
+            Poll::Ready(7)
+        })));
+        let polls = polls.get();
+        ensure!(output == 7, "wrong-result", "The future gave 7, and `block_on` {output}.");
+        ensure!(polls == 1, "polled-after-ready", "It was ready at once, and polled {polls} times.");
+    }
+
+    /// A wake that comes during the poll leads to another poll.
+    "11.2" fn a_wake_during_the_poll() {
+        block_on(self_wakes(3));
+    }
+
+    /// So does one of another thread: during the poll, and later, when the thread sleeps.
+    "11.2" fn a_wake_by_another_thread() {
+        block_on(watch("root", async {
+            woken_meanwhile().await;
+            later(30).await;
+        }));
+    }
+
+    /// However often it is woken before its next poll, that is one poll.
+    "11.2" fn many_wakes_are_one_poll() {
+        let polls = Cell::new(0);
+        let mut rest = pin!(later(30));
+        block_on(poll_fn(|cx| {
+            polls.set(polls.get() + 1);
+            if polls.get() == 1 {
+                (0..1000).for_each(|_| cx.waker().wake_by_ref());
+                let waker = cx.waker().clone();
+                thread::spawn(move || (0..1000).for_each(|_| waker.wake_by_ref())).join().unwrap();
+                return Poll::Pending;
+            }
+            rest.as_mut().poll(cx).map(drop)
+        }));
+        let polls = polls.get();
+        ensure!(
+            polls <= 3,
+            "busy-poll",
+            "Woken 2,000 times during its first poll and once later, the future was polled \
+             {polls} times; 3 are enough."
+        );
+    }
+
+    /// Who was not woken is not polled.
+    "11.2" fn no_poll_without_a_wake() {
+        let polls = Cell::new(0);
+        let mut rest = pin!(later(50));
+        block_on(poll_fn(|cx| {
+            polls.set(polls.get() + 1);
+            rest.as_mut().poll(cx).map(drop)
+        }));
+        let polls = polls.get();
+        ensure!(polls <= 3, "busy-poll", "A wait of 50 ms took {polls} polls; 2 are enough.");
+    }
+
+    /// A task is polled though nobody awaits it.
+    "11.3" fn runs_beside_the_root() {
+        let done = Rc::new(Cell::new(0));
+        let finish = done.clone();
+        block_on(async move {
+            drop(spawn(async move {
+                for _ in 0..3 {
+                    yield_now().await;
+                    finish.set(finish.get() + 1);
+                }
+            }));
+            give_way(50).await;
+        });
+        let done = done.get();
+        ensure!(done == 3, "never-polled", "A task has 3 steps. After 50 turns of the root {done} were done.");
+    }
+
+    /// A task that is over is not polled again, whatever wakes come.
+    "11.3" fn not_after_its_end() {
+        let polls = Rc::new(Cell::new(0));
+        let count = polls.clone();
+        block_on(async move {
+            drop(spawn(poll_fn(move |cx| {
+                count.set(count.get() + 1);
+                cx.waker().wake_by_ref();
+                cx.waker().wake_by_ref();
+                if count.get() < 2 { Poll::Pending } else { Poll::Ready(()) }
+            })));
+            give_way(50).await;
+        });
+        let polls = polls.get();
+        ensure!(
+            polls == 2,
+            "polled-after-ready",
+            "A task was ready at its second poll, and woke itself in it. It was polled {polls} times."
+        );
+    }
+
+    /// Who wakes itself goes to the end of the queue.
+    "11.3" fn each_in_its_turn() {
+        let (mine, theirs) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let (count, seen) = (mine.clone(), theirs.clone());
+        block_on(async move {
+            drop(spawn(async move {
+                while count.get() < 1000 {
+                    count.set(count.get() + 1);
+                    yield_now().await;
+                }
+            }));
+            drop(spawn(async move { seen.set(mine.get()) }));
+            give_way(50).await;
+        });
+        let theirs = theirs.get();
+        ensure!(
+            (1..=10).contains(&theirs),
+            "waits-for-one",
+            "Two tasks. Before the second one was polled, the first one had {theirs} turns; needed is 1."
+        );
+    }
+
+    /// A task may spawn while it is polled.
+    "11.3" fn a_task_may_spawn() {
+        let done = Rc::new(Cell::new(false));
+        let finish = done.clone();
+        block_on(async move {
+            drop(spawn(async move {
+                drop(spawn(async move { finish.set(true) }));
+            }));
+            give_way(50).await;
+        });
+        ensure!(done.get(), "never-polled", "A task has spawned another one, and that one never ran.");
+    }
+
+    /// A panic ends the task it happens in. The others go on, and the root does.
+    "11.3" fn a_panic_stays_in_its_task() {
+        let done = Rc::new(Cell::new(0));
+        let finish = done.clone();
+        let escaped = panics(|| block_on(async move {
+            drop(spawn(async { panic!("one task") }));
+            drop(spawn(async move {
+                for _ in 0..3 {
+                    yield_now().await;
+                    finish.set(finish.get() + 1);
+                }
+            }));
+            give_way(50).await;
+        }));
+        let done = done.get();
+        ensure!(
+            escaped.is_none() && done == 3,
+            "panicked",
+            "One of two tasks panicked. Of the 3 steps of the other one {done} were done, and the \
+             panic {}.",
+            if escaped.is_some() { "came out of `block_on`" } else { "stayed inside" }
+        );
+    }
+
+    /// When the root is ready, the tasks that are left are dropped.
+    "11.3" fn the_end_drops_the_rest() {
+        let drops = Drops::default();
+        let (one, two) = (drops.token(), drops.token());
+        block_on(async move {
+            drop(spawn(hold(one)));
+            yield_now().await;
+            drop(spawn(hold(two)));
+        });
+        let dropped = drops.count();
+        ensure!(
+            dropped == 2,
+            "leak",
+            "Two tasks were left when the root was ready, and {dropped} of them were dropped."
+        );
+    }
+
+    /// A handle is a future of what its task returns; of one that is over as well.
+    "11.4" fn gives_the_output() {
+        let (soon, over) = block_on(watch("root", async {
+            let over = spawn(ready(7));
+            let soon = spawn(async {
+                later(10).await;
+                8
+            }).await;
+            (soon.ok(), over.await.ok())
+        }));
+        ensure!(
+            (soon, over) == (Some(8), Some(7)),
+            "wrong-result",
+            "Two tasks returned 8 and 7, and their handles gave {soon:?} and {over:?}."
+        );
+    }
+
+    /// What a task panicked with is in its error.
+    "11.4" fn gives_the_panic() {
+        let payload = Rc::new(Cell::new(None));
+        let found = payload.clone();
+        let escaped = panics(|| block_on(async move {
+            let error = spawn(async { panic::panic_any(42_u32) }).await.err();
+            found.set(error.map(|error| error.is_panic().then(|| error.into_panic().downcast().ok())));
+        }));
+        let payload = payload.take().flatten().flatten().map(|payload: Box<u32>| *payload);
+        ensure!(
+            escaped.is_none() && payload == Some(42),
+            "wrong-result",
+            "A task panicked with 42, and its handle gave {payload:?}."
+        );
+    }
+
+    /// Of the wakers of two polls, the one of the second is woken.
+    "11.4" fn wakes_the_newest() {
+        let ((first, old), (second, new)) = (Bell::new(), Bell::new());
+        block_on(async move {
+            let mut handle = pin!(spawn(yield_now()));
+            for waker in [old, new] {
+                let _ = handle.as_mut().poll(&mut Context::from_waker(&waker));
+            }
+            give_way(50).await;
+        });
+        let (first, second) = (first.rung(), second.rung());
+        ensure!(
+            (first, second) == (0, 1),
+            "old-waker",
+            "A handle was polled with two wakers, one after the other. When its task was over, it \
+             woke the first {first} times and the second {second} times; needed are 0 and 1."
+        );
+    }
+
+    /// An aborted task is dropped, and its handle says so.
+    "11.4" fn aborted_is_cancelled() {
+        let drops = Drops::default();
+        let token = drops.token();
+        let cancelled = block_on(watch("root", async move {
+            let task = spawn(hold(token));
+            yield_now().await;
+            task.abort();
+            task.await.is_err_and(|error| error.is_cancelled())
+        }));
+        let dropped = drops.count();
+        ensure!(dropped == 1, "leak", "A task was aborted, and its future dropped {dropped} times.");
+        ensure!(cancelled, "wrong-result", "A task was aborted, and its handle gave something else.");
+    }
+
+    /// A result is there once.
+    "11.4" fn gives_no_second_answer() {
+        let again = panics(|| block_on(async {
+            let mut handle = pin!(spawn(ready(7)));
+            let _ = handle.as_mut().await;
+            let _ = handle.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        }));
+        ensure!(
+            again.is_some(),
+            "answered-twice",
+            "A handle that had given its result was polled again, and did not panic."
+        );
+    }
+
+    /// The future, and what its wakers share, are one allocation.
+    "11.5" fn one_allocation_each() {
+        let mut crew = Crew::default();
+        // The lists grow before it counts.
+        (0..300).for_each(|_| crew.spawn(hold([0_u8; 100])));
+        crew.run();
+        let mut count = 0;
+        for _ in 0..100 {
+            count += allocations(|| {
+                crew.spawn(hold([0_u8; 100]));
+                crew.run();
+            });
+        }
+        ensure!(count <= 110, "allocates", "100 tasks took {count} allocations; 100 are needed.");
+    }
+
+    /// Who wakes itself is polled again, and where it was.
+    "11.5" fn stays_in_its_place() {
+        let places = Rc::new(RefCell::new(Vec::new()));
+        let mut crew = Crew::default();
+        (0..3).for_each(|_| crew.spawn(Placed { places: places.clone(), left: 3, pinned: PhantomPinned }));
+        crew.run();
+        let places = places.take();
+        let mut distinct = places.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let (polls, distinct) = (places.len(), distinct.len());
+        ensure!(polls == 12, "lost-wake", "3 futures want 4 polls each, and there were {polls}.");
+        ensure!(distinct == 3, "moved", "3 futures were polled in {distinct} places.");
+    }
+
+    /// A future goes when it is ready, and not with the last of its wakers.
+    "11.5" fn dropped_when_it_is_ready() {
+        let drops = Drops::default();
+        let kept = Rc::new(RefCell::new(Vec::new()));
+        let mut crew = Crew::default();
+        for _ in 0..3 {
+            let (token, keep) = (drops.token(), kept.clone());
+            crew.spawn(async move {
+                let _token = hold_on(token);
+                poll_fn(|cx| Poll::Ready(keep.borrow_mut().push(cx.waker().clone()))).await;
+            });
+        }
+        crew.run();
+        let dropped = drops.count();
+        kept.take().into_iter().for_each(Waker::wake);
+        crew.run();
+        ensure!(
+            dropped == 3,
+            "leak",
+            "3 tasks are over, their wakers are kept, and {dropped} of the futures were dropped."
+        );
+    }
+
+    /// What is not ready is there for the next poll.
+    "11.5" fn waits_for_its_wake() {
+        let (drops, waker) = (Drops::default(), Arc::new(Mutex::new(None::<Waker>)));
+        let (token, leave) = (drops.token(), waker.clone());
+        let mut crew = Crew::default();
+        let mut polls = 0;
+        crew.spawn(poll_fn(move |cx| {
+            let _token = &token;
+            *leave.lock().unwrap() = Some(cx.waker().clone());
+            polls += 1;
+            if polls == 2 { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        crew.run();
+        let early = drops.count();
+        let waker = waker.lock().unwrap().take();
+        let waker = waker.expect("the future has left its waker");
+        thread::spawn(move || waker.wake()).join().unwrap();
+        crew.run();
+        let late = drops.count();
+        ensure!(early == 0, "freed-too-early", "A pending future was dropped.");
+        ensure!(late == 1, "lost-wake", "Woken by another thread, the task was not polled to its end.");
+    }
+
+    /// A stream that is always ready lets others have their turn.
+    "11.6" fn starves_nobody() {
+        let taken = Rc::new(Cell::new(0_u32));
+        let (count, seen) = (taken.clone(), Rc::new(Cell::new(0)));
+        let see = seen.clone();
+        block_on(async move {
+            drop(spawn(async move {
+                let mut stream = unhurried(stream::iter(0..100_000));
+                while stream.next().await.is_some() {
+                    count.set(count.get() + 1);
+                }
+            }));
+            drop(spawn(async move { see.set(taken.get()) }));
+            give_way(50).await;
+        });
+        let seen = seen.get();
+        ensure!(
+            seen <= BUDGET,
+            "waits-for-one",
+            "Beside a task that took {seen} items in a row another one waited; {BUDGET} are allowed."
+        );
+    }
+
+    /// Who lets others in has seen to it that it gets on itself.
+    "11.6" fn asks_for_its_next_turn() {
+        let (bell, waker) = Bell::new();
+        let mut cx = Context::from_waker(&waker);
+        let mut stream = unhurried(stream::iter(0..1000));
+        let mut given = 0;
+        while stream.poll_next_unpin(&mut cx).is_ready() {
+            given += 1;
+            ensure!(given <= BUDGET, "waits-for-one", "It gave {given} items in a row; {BUDGET} are allowed.");
+        }
+        let rung = bell.rung();
+        ensure!(rung > 0, "never-woken", "After {given} items it was pending, and woke nobody.");
+        let next = stream.poll_next_unpin(&mut cx);
+        ensure!(
+            next == Poll::Ready(Some(given)),
+            "data-lost",
+            "After {given} items and a turn of others the next one is {given}, and it gave {next:?}."
+        );
+    }
+
+    /// A stream that has waited has let others in already.
+    "11.6" fn waiting_is_no_hurry() {
+        let (bell, waker) = Bell::new();
+        let mut cx = Context::from_waker(&waker);
+        let mut polls = 0;
+        let mut stream = unhurried(stream::poll_fn(move |_| {
+            polls += 1;
+            if polls % 100 == 0 { Poll::Pending } else { Poll::Ready(Some(polls)) }
+        }));
+        let mut pendings = 0;
+        for _ in 0..1000 {
+            pendings += u32::from(stream.poll_next_unpin(&mut cx).is_pending());
+        }
+        let rung = bell.rung();
+        ensure!(
+            (rung, pendings) == (0, 10),
+            "busy-poll",
+            "A stream that was pending 10 times of 1,000, so never ready {BUDGET} times in a row, was \
+             pending {pendings} times and woke {rung} times by itself; 10 and 0 are needed."
+        );
+    }
+
+    /// A child may bring in another one.
+    "11.7" fn a_child_may_adopt() {
+        let (nursery, order) = (Rc::new(Nursery::default()), Rc::new(RefCell::new(Vec::new())));
+        let (inside, write) = (nursery.clone(), order.clone());
+        nursery.adopt(async move {
+            write.borrow_mut().push("first");
+            let later = write.clone();
+            inside.adopt(async move { later.borrow_mut().push("second") });
+            yield_now().await;
+            write.borrow_mut().push("third");
+        });
+        block_on(watch("nursery", nursery.run()));
+        let order = order.take();
+        ensure!(
+            order == ["first", "second", "third"],
+            "out-of-step",
+            "One child, and one that it brings in: {order:?}."
+        );
+    }
+
+    /// Who comes meanwhile is polled in the same turn: nobody else will ask for it.
+    "11.7" fn a_child_may_wait_for_one_that_it_adopts() {
+        let nursery = Rc::new(Nursery::default());
+        let (inside, (sender, receiver)) = (nursery.clone(), oneshot());
+        nursery.adopt(async move {
+            inside.adopt(async move { let _ = sender.send(7); });
+            let _ = receiver.await;
+        });
+        block_on(watch("nursery", nursery.run()));
+    }
+
+    /// In the order in which they came, and each until it is over.
+    "11.7" fn every_child_in_order() {
+        let (nursery, order) = (Nursery::default(), Rc::new(RefCell::new(String::new())));
+        for name in ['a', 'b', 'c'] {
+            let order = order.clone();
+            nursery.adopt(async move {
+                for _ in 0..=name as u32 - 'a' as u32 {
+                    order.borrow_mut().push(name);
+                    yield_now().await;
+                }
+            });
+        }
+        block_on(watch("nursery", nursery.run()));
+        let order = order.take();
+        ensure!(order == "abcbcc", "out-of-step", "Three children with 1, 2 and 3 steps: {order}.");
+    }
+
+    /// Nor does a child that is dropped find anything locked.
+    "11.7" fn a_child_may_adopt_as_it_goes() {
+        let nursery = Rc::new(Nursery::default());
+        let (drops, inside) = (Drops::default(), nursery.clone());
+        let token = drops.token();
+        nursery.adopt(async move {
+            let _adopt = Adopts(inside, Cell::new(Some(token)));
+            yield_now().await;
+        });
+        block_on(watch("nursery", nursery.run()));
+        let dropped = drops.count();
+        ensure!(dropped == 1, "never-polled", "A child brought in another one as it went, and that one did not run.");
+    }
+}
+
+/// So many turns for the others.
+async fn give_way(turns: u32) {
+    for _ in 0..turns {
+        yield_now().await;
+    }
+}
+
+/// Never ready, and owns something.
+async fn hold<T>(owned: T) {
+    let _owned = hold_on(owned);
+    pending().await
+}
+
+fn hold_on<T>(owned: T) -> T {
+    owned
+}
+
+/// Pending once, and woken by another thread before that poll returns.
+async fn woken_meanwhile() {
+    let mut polled = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut polled, true) {
+            return Poll::Ready(());
+        }
+        let (waker, woken) = (cx.waker().clone(), Arc::new(Barrier::new(2)));
+        let there = woken.clone();
+        thread::spawn(move || {
+            waker.wake();
+            there.wait();
+        });
+        woken.wait();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Writes down where it is polled, and must not be moved.
+struct Placed {
+    places: Rc<RefCell<Vec<usize>>>,
+    left: u32,
+    pinned: PhantomPinned,
+}
+
+impl Future for Placed {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: nothing is moved out of it.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.places.borrow_mut().push(std::ptr::from_ref(this).addr());
+        if this.left == 0 {
+            return Poll::Ready(());
+        }
+        this.left -= 1;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Brings in a child when it is dropped.
+struct Adopts<T: 'static>(Rc<Nursery>, Cell<Option<T>>);
+
+impl<T> Drop for Adopts<T> {
+    fn drop(&mut self) {
+        let owned = self.1.take();
+        self.0.adopt(async move { drop(owned) });
+    }
+}
