@@ -200,6 +200,51 @@ fn interruptions_lose_nothing() {
     });
 }
 
+/// Every call that a model makes may fail: then the model gives that error, at once, and nothing hangs.
+#[test]
+fn what_fails_is_told() {
+    const ERRORS: &[(&str, i32)] = &[
+        ("aio_read", libc::EAGAIN),
+        ("aio_return", libc::EIO),
+        ("aio_suspend", libc::EINVAL),
+        ("fcntl", libc::EBADF),
+        ("ioctl", libc::ENOTTY),
+        ("poll", libc::ENOMEM),
+        ("read", libc::EIO),
+        ("select", libc::ENOMEM),
+        ("sigwaitinfo", libc::EINVAL),
+    ];
+    alone("what_fails_is_told", || {
+        let source = include_str!("../src/ch06_io_models.rs");
+        let sites = ["call(", "restart("].into_iter().flat_map(|how| source.split(how));
+        let mut sites = sites.filter_map(|after| after.strip_prefix('"')?.split('"').next());
+        assert!(
+            sites.all(|site| ERRORS.iter().any(|(name, _)| *name == site)),
+            "a site is forgotten"
+        );
+        for (name, model) in models() {
+            for error in ERRORS {
+                let (pipes, writers) = silent(2);
+                for mut writer in &writers {
+                    writer.write_all(b"x").unwrap();
+                }
+                // Somebody has to wait: the ends come later.
+                thread::spawn(move || {
+                    thread::sleep(Duration::from_millis(20));
+                    drop(writers);
+                });
+                let (ledger, errors) = (Ledger::open(), std::slice::from_ref(error));
+                sys::inject(Some(Faults { seed: 1, one_in: 1, errors, short: false }));
+                let result = model(&pipes);
+                sys::inject(None);
+                let told = result.err().and_then(|told| told.raw_os_error());
+                let called = ledger.count(Event::Call(error.0)) > 0;
+                assert_eq!(told, called.then_some(error.1), "{name}, {error:?}");
+            }
+        }
+    });
+}
+
 /// Invariant 1. Signals that a handler takes, many of them, while a model waits.
 #[test]
 fn signals_lose_nothing() {

@@ -467,6 +467,35 @@ fn a_wake_from_another_thread_ends_the_sleep() {
     });
 }
 
+/// One byte ends a sleep, whoever else wakes during it; and who was woken already is not told again.
+#[test]
+fn a_sleep_is_ended_by_one_byte() {
+    on_both(LIMIT, |backend| {
+        let roots = [(); 3].map(|()| Root::new().unwrap());
+        let wakers = roots.clone().map(Waker::from);
+        let ledger = Ledger::open();
+        let waker = in_a_thread(move || {
+            thread::sleep(Duration::from_millis(30));
+            wakers.iter().for_each(Waker::wake_by_ref);
+        });
+        while !roots.iter().all(|root| root.is_woken()) {
+            wait(Some(LIMIT), || roots.iter().all(|root| root.is_woken())).unwrap();
+        }
+        waker.join().unwrap();
+        let writes = ledger.count(Event::Call("write"));
+        assert!(writes <= ledger.count(Event::Call(backend)), "{writes} bytes");
+        wait(Some(Duration::ZERO), || false).unwrap();
+
+        let ledger = Ledger::open();
+        wait(Some(LIMIT), || {
+            Waker::from(roots[0].clone()).wake();
+            roots[0].is_woken()
+        })
+        .unwrap();
+        assert_eq!(calls(&ledger), [backend], "it was woken, and looks");
+    });
+}
+
 /// A thread that is awake looks at its flag anyway: a wake writes nothing into its pipe.
 #[test]
 fn a_wake_of_a_thread_that_is_awake_makes_no_call() {

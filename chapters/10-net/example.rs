@@ -45,9 +45,9 @@ fn main() -> io::Result<()> {
 #[cfg(unix)]
 const ANY: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
+#[cfg(unix)]
 // ANCHOR: echo
 /// Sends everything back, to one client after the other.
-#[cfg(unix)]
 async fn echo(listener: TcpListener, clients: u32) -> io::Result<()> {
     for _ in 0..clients {
         let (mut stream, _) = listener.accept().await?;
