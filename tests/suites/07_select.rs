@@ -1,11 +1,12 @@
 // The checks of chapter 7. `subject` is the code under examination.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -113,7 +114,7 @@ checks! {
         let ((reader, _writer), (other, _to_other)) = (pipe(), pipe());
         let mut wait = Box::pin(readable(&reader));
         // A task, as a waker owns it. It has a wait of its own, which is dropped with it.
-        let task = Waker::from(Arc::new(Owner { _wait: Mutex::new(polled(&other)) }));
+        let task = Waker::from(Arc::new(Owner { _wait: Kept::new(polled(&other)) }));
         let _ = wait.as_mut().poll(&mut Context::from_waker(&task));
         drop(task);
         let panic = panics(|| {
@@ -220,7 +221,7 @@ checks! {
         block_on(poll_fn(|cx| {
             let hasty = hasty.get_or_insert_with(|| {
                 let (other, then) = (polled(&other), cx.waker().clone());
-                Waker::from(Arc::new(Hasty { other: Mutex::new(Some(other)), then }))
+                Waker::from(Arc::new(Hasty { other: Kept::new(other), then }))
             });
             wait.as_mut().poll(&mut Context::from_waker(hasty))
         }))
@@ -378,7 +379,35 @@ checks! {
 }
 
 /// A wait that was polled, and so has left something with the reactor.
-type Wait = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+type Wait = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+
+thread_local! {
+    /// The waits of this thread that belong to wakers.
+    static KEPT: RefCell<Vec<Option<Wait>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A wait that belongs to a waker. A waker may go to another thread, and a wait may not: so it stays
+/// here, and this is its number.
+struct Kept(usize);
+
+impl Kept {
+    fn new(wait: Wait) -> Self {
+        KEPT.with_borrow_mut(|kept| {
+            kept.push(Some(wait));
+            Kept(kept.len() - 1)
+        })
+    }
+
+    fn take(&self) -> Option<Wait> {
+        KEPT.with_borrow_mut(|kept| kept.get_mut(self.0)?.take())
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        drop(self.take());
+    }
+}
 
 /// Waits for `pipe`, in which there is nothing.
 fn polled(pipe: &PipeReader) -> Wait {
@@ -391,7 +420,7 @@ fn polled(pipe: &PipeReader) -> Wait {
 
 /// A waker of a task that owns a wait.
 struct Owner {
-    _wait: Mutex<Wait>,
+    _wait: Kept,
 }
 
 impl Wake for Owner {
@@ -400,13 +429,13 @@ impl Wake for Owner {
 
 /// A waker that gives up another wait when it is woken, and passes the wake on.
 struct Hasty {
-    other: Mutex<Option<Wait>>,
+    other: Kept,
     then: Waker,
 }
 
 impl Wake for Hasty {
     fn wake(self: Arc<Self>) {
-        let other = self.other.lock().unwrap().take();
+        let other = self.other.take();
         if let Some(panic) = panics(|| drop(other)) {
             fail!(
                 "woken-under-lock",

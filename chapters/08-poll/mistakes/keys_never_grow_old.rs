@@ -6,9 +6,10 @@
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;
 
-    #[derive(Clone, Copy)]
+    #[derive(Clone, Copy, Debug)]
     pub struct Key(usize);
 
+    #[derive(Debug)]
     pub struct Slots<T> {
         values: Vec<T>,
         owners: Vec<usize>,
