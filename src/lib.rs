@@ -37,6 +37,7 @@ pub mod ch08_poll;
 pub mod ch09_timer;
 #[cfg(unix)]
 pub mod ch10_net;
+pub mod ch12_join;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};
@@ -48,6 +49,8 @@ pub use ch04_park::block_on;
 #[cfg(unix)]
 #[doc(inline)]
 pub use ch09_timer::block_on;
+#[doc(inline)]
+pub use ch12_join::{join, join_all, try_join, try_join_all};
 
 /// Waiting for the clock.
 #[cfg(unix)]
