@@ -17,8 +17,6 @@
 //! **Still wrong.** A join waits for the slowest. Who wants the first answer, or one in time, has to
 //! let go of the others; the next layer, the race, does.
 
-#![forbid(unsafe_code)]
-
 use std::marker::PhantomData;
 use std::mem;
 use std::pin::Pin;
@@ -31,9 +29,8 @@ use crate::ch01_future::poll_fn;
 use crate::ch03_waker::waker_fn;
 
 /// Polls futures side by side, in the task that it stands in, until all are ready: a tuple of their
-/// outputs, in the order of the futures. Every poll goes to all that are not done.
-///
-/// Allocates nothing. Cancel safe if each of the futures is.
+/// outputs, in the order of the futures. Every poll goes to all that are not done. It allocates nothing,
+/// and is cancel safe if each of the futures is.
 ///
 /// ```
 /// # under_await::block_on(async {
@@ -60,9 +57,7 @@ macro_rules! __join {
 // ANCHOR_END: join
 
 /// As [`join!`](join), for futures of a `Result` with the same error: `Ok` of a tuple, or the first
-/// error as soon as there is one; the other futures are dropped then.
-///
-/// Allocates nothing. Cancel safe if each of the futures is, and as long as none has an error.
+/// error as soon as there is one; the other futures are dropped then. Cancel safe up to an error.
 #[doc(hidden)] // Shown by its other name.
 #[macro_export]
 // ANCHOR: try_join
@@ -184,7 +179,6 @@ pub async fn join_all_naive<F: Future>(futures: impl IntoIterator<Item = F>) -> 
 }
 // ANCHOR_END: join_all_naive
 
-// ANCHOR: WokenList
 /// Who was woken, and whom to tell: what a future shares with the wakers of the futures it polls, its
 /// children. They have numbers.
 #[derive(Debug, Default)]
@@ -200,7 +194,6 @@ struct State {
     /// The waker of the last look, until it is told.
     parent: Option<Waker>,
 }
-// ANCHOR_END: WokenList
 
 // ANCHOR: wake
 impl WokenList {
@@ -245,17 +238,14 @@ impl WokenList {
 // ANCHOR_END: look
 
 /// Polls any number of futures side by side until all are ready: their outputs, in the order of the
-/// futures. Each is polled once, and once more when it was woken.
-///
-/// Cancel safe if each of the futures is. A future costs two allocations: its box and its waker.
+/// futures. Each is polled once, and once more when it was woken; that costs an allocation for each,
+/// its waker. Cancel safe if each of the futures is.
 pub fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> JoinAll<F> {
     JoinAll::new(futures, |_| false)
 }
 
 /// As [`join_all`], for futures of a `Result`: `Ok` of their outputs, or the first error as soon as
-/// there is one; the other futures are dropped then.
-///
-/// Cancel safe if each of the futures is, and as long as none has an error.
+/// there is one; the other futures are dropped then. Cancel safe as [`join_all`] is, up to an error.
 pub fn try_join_all<T, E, F: Future<Output = Result<T, E>>>(
     futures: impl IntoIterator<Item = F>,
 ) -> JoinAll<F, Result<Vec<T>, E>> {
@@ -269,8 +259,10 @@ pub fn try_join_all<T, E, F: Future<Output = Result<T, E>>>(
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct JoinAll<F: Future, T = Vec<<F as Future>::Output>> {
-    /// Each with its waker. The place is the number; the box is for what must not move.
-    children: Vec<(Pin<Box<MaybeDone<F>>>, Waker)>,
+    /// In the order in which they came: a child's place is its number.
+    children: Pin<Box<[MaybeDone<F>]>>,
+    /// The waker of each.
+    wakers: Vec<Waker>,
     /// How many of them are not done.
     left: usize,
     /// What their wakers write to.
@@ -285,13 +277,22 @@ pub struct JoinAll<F: Future, T = Vec<<F as Future>::Output>> {
 
 impl<F: Future, T> JoinAll<F, T> {
     fn new(futures: impl IntoIterator<Item = F>, is_end: fn(&F::Output) -> bool) -> Self {
-        let list = Arc::new(WokenList::default());
-        let child = |(number, future)| (Box::pin(maybe_done(future)), list.waker(number));
-        let children = futures.into_iter().enumerate().map(child).collect::<Vec<_>>();
-        let (left, woken) = (children.len(), (0..children.len()).collect());
-        JoinAll { children, left, list, woken, is_end: Some(is_end), outputs: PhantomData }
+        let children = Box::into_pin(futures.into_iter().map(maybe_done).collect::<Box<[_]>>());
+        let (left, list) = (children.len(), Arc::new(WokenList::default()));
+        let wakers = (0..left).map(|child| list.waker(child)).collect();
+        let (woken, is_end, outputs) = ((0..left).collect(), Some(is_end), PhantomData);
+        JoinAll { children, wakers, left, list, woken, is_end, outputs }
     }
 }
+
+// ANCHOR: element
+/// The element of a pinned slice at `place`, pinned as well.
+fn element<T>(slice: Pin<&mut [T]>, place: usize) -> Pin<&mut T> {
+    // SAFETY: what is in a pinned slice is moved by nobody, so an element stays where it is until it
+    // is dropped; and whoever gets it from here gets it pinned.
+    unsafe { slice.map_unchecked_mut(|slice| &mut slice[place]) }
+}
+// ANCHOR_END: element
 
 // ANCHOR: poll_woken
 impl<F: Future, T> JoinAll<F, T> {
@@ -301,13 +302,12 @@ impl<F: Future, T> JoinAll<F, T> {
         // ANCHOR: todo_12_4 look at the list; poll who is on it and not done; mind the end
         self.list.look(cx.waker(), &mut self.woken);
         for number in self.woken.drain(..) {
-            let (child, waker) = &mut self.children[number];
+            let mut child = element(self.children.as_mut(), number);
             // Who is done may have been woken once more.
-            let MaybeDone::Future { .. } = **child else { continue };
-            if child.as_mut().poll(&mut Context::from_waker(waker)).is_ready() {
-                self.left -= 1;
-            }
-            if matches!(&**child, MaybeDone::Done { output } if is_end(output)) {
+            let MaybeDone::Future { .. } = *child else { continue };
+            let mut cx = Context::from_waker(&self.wakers[number]);
+            self.left -= usize::from(child.as_mut().poll(&mut cx).is_ready());
+            if matches!(&*child, MaybeDone::Done { output } if is_end(output)) {
                 return Poll::Ready(());
             }
         }
@@ -323,7 +323,8 @@ impl<F: Future, T: FromIterator<F::Output>> Future for JoinAll<F, T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         ready!(self.poll_woken(cx));
         self.is_end = None;
-        let children = mem::take(&mut self.children).into_iter();
-        Poll::Ready(children.filter_map(|(mut child, _)| child.as_mut().take_output()).collect())
+        let mut children = mem::replace(&mut self.children, Box::pin([]));
+        let output = |number| element(children.as_mut(), number).take_output();
+        Poll::Ready((0..self.wakers.len()).filter_map(output).collect())
     }
 }
