@@ -59,6 +59,13 @@ mod starter_09;
 #[path = "../chapters/10-net/starter.rs"]
 mod starter_10;
 
+// `rustfmt::skip` by itself would count as a macro, of which exported macros must not come.
+#[cfg_attr(rustfmt, rustfmt::skip)]
+#[path = "../chapters/12-join/starter.rs"]
+mod starter_12;
+/// As the starter's macros know it.
+use starter_12 as ch12_join;
+
 /// A chapter's subjects of examination, each beside the suite that examines it: the reference, the
 /// outside oracle, the starter and the classic mistakes.
 macro_rules! chapter {
@@ -251,6 +258,16 @@ chapter! {
     }
 }
 
+chapter! {
+    ch12, "12-join", "12_join", ch12_join, starter_12,
+    except {}
+    mistakes {
+        a_line_for_every_wake as_they_come asks_everybody begins_at_the_front forgets_while_it_polls
+        hears_everybody_out leaves_with_the_list one_await_each polls_the_done skips_who_came_before
+        takes_what_is_there tells_it_under_the_lock tells_the_first_parent turns_them_round
+    }
+}
+
 const CHAPTERS: &[Chapter] = &[
     ch01::CHAPTER,
     ch02::CHAPTER,
@@ -267,6 +284,7 @@ const CHAPTERS: &[Chapter] = &[
     ch09::CHAPTER,
     #[cfg(unix)]
     ch10::CHAPTER,
+    ch12::CHAPTER,
 ];
 
 #[test]

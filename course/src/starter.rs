@@ -30,11 +30,21 @@ pub(crate) fn starter(layer: &str, extend: &str, open: impl Fn(&str) -> bool) ->
         .replace("#![forbid(unsafe_code)]", "#![deny(unsafe_code)]");
     let (doc, code) = split_doc(&layer);
     let extend = indented(&dug(extend, &open));
+    let name = own_name(&layer)
+        .map(|name| format!("\n/// As its macros know it.\nuse crate as {name};\n"));
     format!(
         "{doc}//!\n{TURN}\n#![allow(unused, missing_docs, unreachable_pub, unfulfilled_lint_expectations, clippy::all)]\n\
-         {}\n/// What the chapter does not show.\npub mod extend {{\n{extend}}}\n",
+         {}{}\n/// What the chapter does not show.\npub mod extend {{\n{extend}}}\n",
         code.trim_start(),
+        name.unwrap_or_default(),
     )
+}
+
+/// The name of a layer, if it has macros that use what else is in it: they write `$crate::` before it,
+/// and a reader's file is a crate.
+fn own_name(layer: &str) -> Option<&str> {
+    let at = layer.find("$crate::ch")? + "$crate::".len();
+    layer[at..].split("::").next()
 }
 
 /// The last paragraph of a starter's module doc.
