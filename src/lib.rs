@@ -42,6 +42,7 @@ pub mod ch09_timer;
 pub mod ch10_net;
 #[cfg(unix)]
 pub mod ch11_task;
+pub mod ch12_join;
 pub mod ch13_race;
 pub mod ch14_sync;
 
@@ -55,6 +56,8 @@ pub use ch04_park::block_on;
 #[cfg(unix)]
 #[doc(inline)]
 pub use ch11_task::{JoinError, JoinHandle, block_on, spawn};
+#[doc(inline)]
+pub use ch12_join::{join, join_all, try_join, try_join_all};
 #[doc(inline)]
 pub use ch13_race::{CancelToken, Either, on_drop, race, select};
 

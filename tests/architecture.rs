@@ -19,7 +19,7 @@ mod tree;
 const DEPENDENCIES: &[&str] = &["futures", "libc", "pin-project-lite"];
 
 /// The layers whose subject is unsafe.
-const UNSAFE: &[&str] = &["ch03_waker", "ch06_io_models", "ch07_select", "ch08_poll"];
+const UNSAFE: &[&str] = &["ch03_waker", "ch06_io_models", "ch07_select", "ch08_poll", "ch12_join"];
 
 /// How many lines a layer has: more is usually two layers.
 const LENGTH: RangeInclusive<usize> = 30..=330;
@@ -55,7 +55,8 @@ fn layers_build_downwards_only() {
                     continue;
                 }
                 let ground = ["sys", "ledger"].contains(&target);
-                let below = target.starts_with("ch") && target < layer.name.as_str();
+                // A macro names its own layer too, as `$crate::`.
+                let below = target.starts_with("ch") && target <= layer.name.as_str();
                 let why = format!("uses `crate::{target}`, which is no layer below");
                 problems.need(ground || below, &place, why);
             }

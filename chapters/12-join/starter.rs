@@ -1,0 +1,408 @@
+//! # Layer 12 · a future that polls others
+//!
+//! **Before.** One `.await` after the other takes the time of all of them together. Tasks run side by
+//! side, and each must own what it uses, and is awaited by a handle of its own.
+//!
+//! **Idea.** A future may poll others: it passes each poll on, keeps the outputs of those that are
+//! done, and is ready when all are. If they are many, each gets a waker of its own, and only who was
+//! woken is asked.
+//!
+//! **Invariants.**
+//! 1. *All at once:* the first poll polls every future; none of them waits for another one.
+//! 2. *Once:* a future that is done is dropped at once; its output stands where the future stood.
+//! 3. *Only the woken:* `join_all` polls each future once, and once more when it was woken.
+//! 4. *No lost wake:* who is woken, at any moment and by any thread, is polled after that.
+//! 5. *Together:* when a join ends, by its last output, an error, a panic or a drop, all go.
+//!
+//! **Still wrong.** A join waits for the slowest. Who wants the first answer, or one in time, has to
+//! let go of the others; the next layer, the race, does.
+//!
+//! **Your turn.** Every `todo!` is a hole to fill, in the order of their numbers.
+
+#![allow(unused, missing_docs, unreachable_pub, unfulfilled_lint_expectations, clippy::all)]
+use std::marker::PhantomData;
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker, ready};
+
+use pin_project_lite::pin_project;
+
+use under_await::ch01_future::poll_fn;
+use under_await::ch03_waker::waker_fn;
+
+/// Polls futures side by side, in the task that it stands in, until all are ready: a tuple of their
+/// outputs, in the order of the futures. Every poll goes to all that are not done. It allocates nothing,
+/// and is cancel safe if each of the futures is.
+///
+/// ```
+/// # under_await::block_on(async {
+/// assert_eq!(under_await::join!(async { "Rust" }, async { 4 }), ("Rust", 4));
+/// # });
+/// ```
+#[doc(hidden)] // Shown by its other name.
+#[macro_export]
+macro_rules! __join {
+    (@ $($branch:ident = $future:expr;)+) => {{
+        $( let mut $branch = ::std::pin::pin!($crate::ch12_join::maybe_done($future)); )+
+        ::std::future::poll_fn(|cx| {
+            use ::std::{prelude::rust_2024::*, task::Poll};
+            let mut all_done = true;
+            $( all_done &= $branch.as_mut().poll(cx).is_ready(); )+
+            if !all_done { return Poll::Pending }
+            Poll::Ready(($( $branch.as_mut().take_output().expect("all are done"), )+))
+        })
+        .await
+    }};
+    ($($future:expr),+ $(,)?) => { $crate::__branches!(__join [] $($future,)+) };
+}
+
+/// As [`join!`](join), for futures of a `Result` with the same error: `Ok` of a tuple, or the first
+/// error as soon as there is one; the other futures are dropped then. Cancel safe up to an error.
+#[doc(hidden)] // Shown by its other name.
+#[macro_export]
+macro_rules! __try_join {
+    (@ $($branch:ident = $future:expr;)+) => {{
+        $( let mut $branch = ::std::pin::pin!($crate::ch12_join::maybe_done($future)); )+
+        ::std::future::poll_fn(|cx| {
+            use ::std::{prelude::rust_2024::*, task::Poll};
+            todo!("12.2: poll them all; be ready at the first error, or when all are done")
+        })
+        .await
+    }};
+    ($($future:expr),+ $(,)?) => { $crate::__branches!(__try_join [] $($future,)+) };
+}
+
+/// Gives each future a variable, and hands them all to the macro `$join`. The variables are all
+/// written `branch`, but what a macro names is another name in each of its expansions.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __branches {
+    ($join:ident [$($named:tt)*] $future:expr, $($rest:tt)*) => {
+        $crate::__branches!($join [$($named)* branch = $future;] $($rest)*)
+    };
+    ($join:ident [$($named:tt)*]) => { $crate::$join!(@ $($named)*) };
+}
+
+#[doc(inline)]
+pub use {__join as join, __try_join as try_join};
+
+pin_project! {
+    /// A future, and after it its output, in the same place.
+    #[project = MaybeDoneState]
+    #[project_replace = MaybeDoneOwned]
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    #[allow(missing_docs)] // The macro takes no docs on fields: see the comments beside them.
+    pub enum MaybeDone<F: Future> {
+        /// It is being polled. → `Done`
+        Future { #[pin] future: F },
+        /// It has gone, and this is its output. → `Gone`
+        Done { output: F::Output },
+        /// The output was taken.
+        Gone,
+    }
+}
+
+/// Ready when `future` is, and as often as it is polled; the output stays until it is taken.
+pub fn maybe_done<F: IntoFuture>(future: F) -> MaybeDone<F::IntoFuture> {
+    MaybeDone::Future { future: future.into_future() }
+}
+
+/// # Panics
+/// When polled after its output was taken.
+impl<F: Future> Future for MaybeDone<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        todo!("12.1: poll the future; put its output in its place; do not poll it again")
+    }
+}
+
+impl<F: Future> MaybeDone<F> {
+    /// Takes the output, if it is there.
+    pub fn take_output(self: Pin<&mut Self>) -> Option<F::Output> {
+        let MaybeDone::Done { .. } = *self else { return None };
+        match self.project_replace(MaybeDone::Gone) {
+            MaybeDoneOwned::Done { output } => Some(output),
+            _ => unreachable!("the output was there"),
+        }
+    }
+}
+
+impl<T, E, F: Future<Output = Result<T, E>>> MaybeDone<F> {
+    /// Takes the output, if it is there and an error.
+    pub fn take_error(self: Pin<&mut Self>) -> Option<E> {
+        let MaybeDone::Done { output: Err(_) } = *self else { return None };
+        self.take_output()?.err()
+    }
+}
+
+/// `join!` for any number of futures. As there, every poll goes to all that are not done: if `n`
+/// futures end one at a time, that makes `n * (n + 3) / 2` polls, where [`join_all`] makes `2 * n`.
+pub async fn join_all_naive<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let children = futures.into_iter().map(|future| Box::pin(maybe_done(future)));
+    let mut children = children.collect::<Vec<_>>();
+    poll_fn(|cx| {
+        let mut all_done = true;
+        for child in &mut children {
+            all_done &= child.as_mut().poll(cx).is_ready();
+        }
+        if all_done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    children.iter_mut().filter_map(|child| child.as_mut().take_output()).collect()
+}
+
+/// Who was woken, and whom to tell: what a future shares with the wakers of the futures it polls, its
+/// children. They have numbers.
+#[derive(Debug, Default)]
+pub struct WokenList(Mutex<State>);
+
+/// What is behind the lock: all of it, so that nothing is seen without the rest.
+#[derive(Debug, Default)]
+struct State {
+    /// The children that were woken since the last look, in that order.
+    woken: Vec<usize>,
+    /// Whether a child stands there: once is enough, however often it is woken.
+    is_woken: Vec<bool>,
+    /// The waker of the last look, until it is told.
+    parent: Option<Waker>,
+}
+
+impl WokenList {
+    /// Puts `child` on the list, and tells the parent, if nobody has since its last look.
+    fn wake(&self, child: usize) {
+        todo!("12.3: lock; put the child on the list, once; take the parent; unlock; wake")
+    }
+}
+
+impl WokenList {
+    /// A waker that puts `child` on the list. It may be kept for ever: it does not keep the list.
+    pub fn waker(self: &Arc<Self>, child: usize) -> Waker {
+        let list = Arc::downgrade(self);
+        waker_fn(move || list.upgrade().iter().for_each(|list| list.wake(child)))
+    }
+
+    /// Moves who was woken to the end of `woken`, and leaves `parent` as the one to tell of the next.
+    pub fn look(&self, parent: &Waker, woken: &mut impl Extend<usize>) {
+        let newest = parent.clone();
+        let mut state = self.0.lock().unwrap();
+        // It is dropped at the brace, when the lock is free.
+        let _older = state.parent.replace(newest);
+        let State { woken: list, is_woken, .. } = &mut *state;
+        woken.extend(list.drain(..).inspect(|child| is_woken[*child] = false));
+        drop(state);
+    }
+}
+
+/// Polls any number of futures side by side until all are ready: their outputs, in the order of the
+/// futures. Each is polled once, and once more when it was woken; that costs an allocation for each,
+/// its waker. Cancel safe if each of the futures is.
+pub fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> JoinAll<F> {
+    JoinAll::new(futures, |_| false)
+}
+
+/// As [`join_all`], for futures of a `Result`: `Ok` of their outputs, or the first error as soon as
+/// there is one; the other futures are dropped then. Cancel safe as [`join_all`] is, up to an error.
+pub fn try_join_all<T, E, F: Future<Output = Result<T, E>>>(
+    futures: impl IntoIterator<Item = F>,
+) -> JoinAll<F, Result<Vec<T>, E>> {
+    JoinAll::new(futures, Result::is_err)
+}
+
+/// The future of [`join_all`] and [`try_join_all`]: it collects the outputs into a `T`.
+///
+/// # Panics
+/// When polled after it was ready.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct JoinAll<F: Future, T = Vec<<F as Future>::Output>> {
+    /// In the order in which they came: a child's place is its number.
+    children: Pin<Box<[MaybeDone<F>]>>,
+    /// The waker of each.
+    wakers: Vec<Waker>,
+    /// How many of them are not done.
+    left: usize,
+    /// What their wakers write to.
+    list: Arc<WokenList>,
+    /// Who is to be polled: all of them at first, then who was on the list.
+    woken: Vec<usize>,
+    /// Whether an output is the end of all; `None` when the end has come.
+    is_end: Option<fn(&F::Output) -> bool>,
+    /// What the outputs make in the end.
+    outputs: PhantomData<fn() -> T>,
+}
+
+impl<F: Future, T> JoinAll<F, T> {
+    fn new(futures: impl IntoIterator<Item = F>, is_end: fn(&F::Output) -> bool) -> Self {
+        let children = Box::into_pin(futures.into_iter().map(maybe_done).collect::<Box<[_]>>());
+        let (left, list) = (children.len(), Arc::new(WokenList::default()));
+        let wakers = (0..left).map(|child| list.waker(child)).collect();
+        let (woken, is_end, outputs) = ((0..left).collect(), Some(is_end), PhantomData);
+        JoinAll { children, wakers, left, list, woken, is_end, outputs }
+    }
+}
+
+/// The element of a pinned slice at `place`, pinned as well.
+fn element<T>(slice: Pin<&mut [T]>, place: usize) -> Pin<&mut T> {
+    // SAFETY: what is in a pinned slice is moved by nobody, so an element stays where it is until it
+    // is dropped; and whoever gets it from here gets it pinned.
+    unsafe { slice.map_unchecked_mut(|slice| &mut slice[place]) }
+}
+
+impl<F: Future, T> JoinAll<F, T> {
+    /// Polls who was woken. Ready when all are done, or when an output is the end of all.
+    fn poll_woken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_end = self.is_end.expect("`JoinAll` polled after it was ready");
+        todo!("12.4: look at the list; poll who is on it and not done; mind the end")
+    }
+}
+
+impl<F: Future, T: FromIterator<F::Output>> Future for JoinAll<F, T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        ready!(self.poll_woken(cx));
+        self.is_end = None;
+        let mut children = mem::replace(&mut self.children, Box::pin([]));
+        let output = |number| element(children.as_mut(), number).take_output();
+        Poll::Ready((0..self.wakers.len()).filter_map(output).collect())
+    }
+}
+
+/// As its macros know it.
+use crate as ch12_join;
+
+/// What the chapter does not show.
+pub mod extend {
+    // What chapter 12 asks beyond its layer.
+
+    use std::collections::VecDeque;
+    use std::future::poll_fn;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Waker, ready};
+
+    use pin_project_lite::pin_project;
+
+    use super::{MaybeDone, WokenList, join, maybe_done, try_join};
+
+    /// `join!` of two, as a function: this is what the checks call.
+    pub async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
+        join!(a, b)
+    }
+
+    /// `try_join!` of two, as a function: this is what the checks call.
+    pub async fn try_both<A, B, E>(
+        a: impl Future<Output = Result<A, E>>,
+        b: impl Future<Output = Result<B, E>>,
+    ) -> Result<(A, B), E> {
+        try_join!(a, b)
+    }
+
+    pin_project! {
+        /// `join!` of three, as a struct: a future that has a name, and can be kept in another struct.
+        #[must_use = "futures do nothing unless polled"]
+        pub struct Join3<A: Future, B: Future, C: Future> {
+            #[pin]
+            a: MaybeDone<A>,
+            #[pin]
+            b: MaybeDone<B>,
+            #[pin]
+            c: MaybeDone<C>,
+        }
+    }
+
+    /// See [`Join3`].
+    pub fn join3<A: Future, B: Future, C: Future>(a: A, b: B, c: C) -> Join3<A, B, C> {
+        Join3 { a: maybe_done(a), b: maybe_done(b), c: maybe_done(c) }
+    }
+
+    impl<A: Future, B: Future, C: Future> Future for Join3<A, B, C> {
+        type Output = (A::Output, B::Output, C::Output);
+
+        fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+            todo!("12.5: project, poll all three, and take the outputs when all are done")
+        }
+    }
+
+    /// Futures of which whoever is done comes first, and to which one can add: a small
+    /// `FuturesUnordered`.
+    pub struct Unordered<F> {
+        /// Each with its waker, at the place that is its number; `None` when it is done.
+        running: Vec<Option<(Pin<Box<F>>, Waker)>>,
+        /// How many are running.
+        left: usize,
+        /// What the wakers write to.
+        list: Arc<WokenList>,
+        /// Who is to be polled: who came new, and who was on the list.
+        woken: VecDeque<usize>,
+    }
+
+    impl<F: Future> Unordered<F> {
+        /// Without futures.
+        pub fn new() -> Self {
+            let list = Arc::new(WokenList::default());
+            Unordered { running: Vec::new(), left: 0, list, woken: VecDeque::new() }
+        }
+
+        /// One future more. It is polled for the first time when the next output is asked for.
+        pub fn push(&mut self, future: F) {
+            let number = self.running.len();
+            self.running.push(Some((Box::pin(future), self.list.waker(number))));
+            self.left += 1;
+            self.woken.push_back(number);
+        }
+
+        /// The output of whoever is done next; `None` when none is left.
+        pub async fn next(&mut self) -> Option<F::Output> {
+            poll_fn(|cx| self.poll_next(cx)).await
+        }
+
+        /// As [`next`](Self::next), for those who poll by hand.
+        pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+            todo!("12.6: look at the list; poll who is to be polled, until one is done")
+        }
+    }
+
+    /// Futures that share something of which there is so much for each poll, and of which whoever comes
+    /// first takes all it can use. See [`join_fairly`].
+    pub struct Fair<F: Future> {
+        children: Vec<Pin<Box<MaybeDone<F>>>>,
+        /// Whose turn it is to be the first.
+        first: usize,
+    }
+
+    /// As `join_all_naive`, to be repaired: whoever is at the end is to get a turn as well.
+    pub fn join_fairly<F: Future>(futures: impl IntoIterator<Item = F>) -> Fair<F> {
+        let children = futures.into_iter().map(|future| Box::pin(maybe_done(future)));
+        Fair { children: children.collect(), first: 0 }
+    }
+
+    impl<F: Future> Fair<F> {
+        /// Polls all of them, and says whether they are done.
+        fn poll_all(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+            todo!("12.7: as `poll_from_the_front`, but each time another one is the first")
+        }
+
+        /// The version to mend: whoever is at the front is always the first.
+        pub fn poll_from_the_front(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+            let mut all_done = true;
+            for child in &mut self.children {
+                all_done &= child.as_mut().poll(cx).is_ready();
+            }
+            if all_done { Poll::Ready(()) } else { Poll::Pending }
+        }
+    }
+
+    impl<F: Future> Future for Fair<F> {
+        type Output = Vec<F::Output>;
+
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+            ready!(self.poll_all(cx));
+            let outputs = self.children.iter_mut().filter_map(|child| child.as_mut().take_output());
+            Poll::Ready(outputs.collect())
+        }
+    }
+}
