@@ -3,10 +3,11 @@
 
 #![cfg(all(unix, not(miri)))] // Sockets.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{self, Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::{Pin, pin};
 use std::process::{Command, Stdio};
 use std::task::{Context, Waker};
@@ -21,7 +22,7 @@ use futures::stream::StreamExt;
 use support::net::{black_hole, pair, refused, reset};
 use support::reactors::{Liar, by};
 use support::{Event, Ledger, ledger, within};
-use under_await::ch08_poll::ask_by;
+use under_await::ch08_poll::{Backend, ask_by};
 use under_await::ch09_timer::{block_on, sleep, timeout};
 use under_await::ch10_net::{TcpListener, TcpStream, UdpSocket};
 use under_await::sys;
@@ -165,6 +166,45 @@ fn waiting_costs_nothing() {
             let spent = sys::cpu_time().zip(before).map(|(now, then)| now - then);
             println!("1 s of waiting took {spent:?} of CPU time");
             assert!(spent.unwrap_or_default() <= Duration::from_millis(10), "{spent:?}");
+        });
+    });
+}
+
+/// A backend may have to be told by the descriptor that nobody waits for it any more: it is open still.
+#[test]
+fn the_row_goes_before_the_descriptor() {
+    struct Looks {
+        inner: Box<dyn Backend>,
+        /// The descriptor of each row.
+        fds: BTreeMap<usize, RawFd>,
+    }
+    impl Backend for Looks {
+        fn changed(&mut self, row: usize, fd: RawFd, events: libc::c_short) -> io::Result<()> {
+            if let Some(before) = self.fds.insert(row, fd).filter(|before| *before != -1) {
+                // SAFETY: `F_GETFD` takes no argument, and on a closed descriptor it fails.
+                assert_ne!(unsafe { libc::fcntl(before, libc::F_GETFD) }, -1, "{before} is closed");
+            }
+            self.inner.changed(row, fd, events)
+        }
+
+        fn wait(
+            &mut self,
+            table: &mut [libc::pollfd],
+            timeout: Option<Duration>,
+        ) -> io::Result<Vec<usize>> {
+            self.inner.wait(table, timeout)
+        }
+    }
+    alone("the_row_goes_before_the_descriptor", || {
+        let inner = by(&env::var("UNDER_AWAIT_REACTOR").unwrap_or_default());
+        ask_by(Box::new(Looks { inner, fds: BTreeMap::new() })).unwrap();
+        block_on(async {
+            let listener = TcpListener::bind(ANY).unwrap();
+            let address = listener.local_addr().unwrap();
+            let (ours, theirs) = join(TcpStream::connect(address), listener.accept()).await;
+            let (ours, theirs) = (ours.unwrap(), theirs.unwrap());
+            assert!(timeout(Duration::from_millis(5), (&ours).read(&mut [0])).await.is_err());
+            drop((ours, theirs, UdpSocket::bind(ANY)));
         });
     });
 }
