@@ -25,7 +25,7 @@ const UNSAFE: &[&str] = &["ch03_waker", "ch06_io_models", "ch07_select", "ch08_p
 const LENGTH: RangeInclusive<usize> = 30..=330;
 
 /// The layers that may be longer, and how long: a task and its handle are one subject.
-const LONG: &[(&str, usize)] = &[("ch11_task", 400)];
+const LONG: &[(&str, usize)] = &[("ch11_task", 410)];
 
 /// How many lines the doc of a layer has at most.
 const DOC: usize = 20;
