@@ -72,7 +72,7 @@ pub fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> JoinHandle<F::O
     let runtime = here().expect("`spawn` outside a runtime: call it in what `block_on` runs");
     let number = runtime.place();
     let (header, waker) = runtime.header(number);
-    let future = Cell::new(Some(Box::pin(future) as Pin<Box<dyn Future<Output = F::Output>>>));
+    let future = Cell::new(Some(Box::pin(future) as Boxed<F::Output>));
     let (result, awaiting) = Default::default();
     let task = Rc::new(Task { header, waker, future, result, awaiting });
     runtime.tasks.borrow_mut()[number as usize] = Some(task.clone());
@@ -98,13 +98,15 @@ struct Remote {
     sleeper: Arc<Root>,
 }
 
+type Boxed<T> = Pin<Box<dyn Future<Output = T>>>;
+
 /// A task; its handle has a share of it.
 struct Task<T> {
     header: Arc<Header>,
     /// The header as a waker, made once: every further one would cost an atomic increment.
     waker: Waker,
     /// Away while it is polled, and for good when it is over.
-    future: Cell<Option<Pin<Box<dyn Future<Output = T>>>>>,
+    future: Cell<Option<Boxed<T>>>,
     /// What came of it, until the handle takes it.
     result: Cell<Option<Result<T, JoinError>>>,
     /// Who waits for that.
@@ -161,7 +163,7 @@ impl Header {
 }
 // ANCHOR_END: poll
 
-// ANCHOR: wake
+// ANCHOR: Wake_for_Header
 impl Wake for Header {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
@@ -177,7 +179,9 @@ impl Wake for Header {
         // ANCHOR_END: todo_11_2
     }
 }
+// ANCHOR_END: Wake_for_Header
 
+// ANCHOR: queue
 impl Header {
     /// Gives the task its place: at once on its own thread, from others by way of `remote`.
     fn queue(self: &Arc<Self>) {
@@ -190,7 +194,7 @@ impl Header {
         self.remote.sleeper.wake_by_ref();
     }
 }
-// ANCHOR_END: wake
+// ANCHOR_END: queue
 
 thread_local! {
     /// What `block_on` runs on this thread, if it does.
@@ -202,7 +206,7 @@ fn here() -> Option<Rc<Runtime>> {
     RUNTIME.try_with(|runtime| runtime.borrow().clone()).ok().flatten()
 }
 
-// ANCHOR: wait
+// ANCHOR: run
 impl Runtime {
     /// Polls a task. Nothing is borrowed meanwhile: it may spawn, wake and abort.
     fn run(&self, number: u32) {
@@ -213,7 +217,11 @@ impl Runtime {
             contained(|| drop(task));
         }
     }
+}
+// ANCHOR_END: run
 
+// ANCHOR: wait
+impl Runtime {
     /// Has the kernel say what is ready, and sleeps until something is if nobody is in the queue.
     fn wait(&self) {
         let sleeper = &self.remote.sleeper;
@@ -294,12 +302,7 @@ impl<T> Run for Task<T> {
             if abort || self.header.aborted.load(Ordering::Relaxed) {
                 return Poll::Ready(Err(JoinError { panic: None }));
             }
-            // ANCHOR: todo_11_3 poll the future; a panic is a result as well, and no panic here
-            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-                Ok(polled) => polled.map(Ok),
-                Err(panic) => Poll::Ready(Err(JoinError { panic: Some(Box::new(panic.into())) })),
-            }
-            // ANCHOR_END: todo_11_3
+            poll_caught(&mut future, cx)
         });
         let Poll::Ready(result) = polled else {
             self.future.set(Some(future));
@@ -313,6 +316,18 @@ impl<T> Run for Task<T> {
     }
 }
 // ANCHOR_END: Run_for_Task
+
+// ANCHOR: poll_caught
+/// Polls `future`. A panic is a result as well.
+fn poll_caught<T>(future: &mut Boxed<T>, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+    // ANCHOR: todo_11_3 poll; of a panic make a `JoinError` that has its payload
+    match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Ok),
+        Err(panic) => Poll::Ready(Err(JoinError { panic: Some(Box::new(panic.into())) })),
+    }
+    // ANCHOR_END: todo_11_3
+}
+// ANCHOR_END: poll_caught
 
 /// Awaits a task: a future of its output. Dropped, it leaves the task to itself.
 ///

@@ -7,6 +7,7 @@ fn main() {
 }
 
 #[cfg(unix)]
+#[allow(unused_imports)] // Nor is it run there.
 use unix::main;
 #[cfg(unix)]
 #[allow(unused_imports)] // The trace is made from it, and not this program's output.

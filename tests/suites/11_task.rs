@@ -9,11 +9,13 @@ use std::rc::Rc;
 use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 use futures::stream::{self, Stream, StreamExt};
 
 use under_await::ch05_handoff::oneshot;
-use under_await::ledger::watch;
+use under_await::ch08_poll::wait;
+use under_await::ledger::{Ledger, watch};
 use under_await::yield_now;
 
 use crate::support::{Bell, Drops, allocations, checks, ensure, later, panics, self_wakes};
@@ -25,7 +27,7 @@ checks! {
     /// What is ready at its first poll is not polled again, and its output is returned.
     "11.1" fn ready_at_once() {
         let polls = Cell::new(0);
-        let output = block_on(watch("root", poll_fn(|_| {
+        let output = run(watch("root", poll_fn(|_| {
             polls.set(polls.get() + 1);
             Poll::Ready(7)
         })));
@@ -36,12 +38,12 @@ checks! {
 
     /// A wake that comes during the poll leads to another poll.
     "11.2" fn a_wake_during_the_poll() {
-        block_on(self_wakes(3));
+        run(self_wakes(3));
     }
 
     /// So does one of another thread: during the poll, and later, when the thread sleeps.
     "11.2" fn a_wake_by_another_thread() {
-        block_on(watch("root", async {
+        run(watch("root", async {
             woken_meanwhile().await;
             later(30).await;
         }));
@@ -51,7 +53,7 @@ checks! {
     "11.2" fn many_wakes_are_one_poll() {
         let polls = Cell::new(0);
         let mut rest = pin!(later(30));
-        block_on(poll_fn(|cx| {
+        run(poll_fn(|cx| {
             polls.set(polls.get() + 1);
             if polls.get() == 1 {
                 (0..1000).for_each(|_| cx.waker().wake_by_ref());
@@ -74,7 +76,7 @@ checks! {
     "11.2" fn no_poll_without_a_wake() {
         let polls = Cell::new(0);
         let mut rest = pin!(later(50));
-        block_on(poll_fn(|cx| {
+        run(poll_fn(|cx| {
             polls.set(polls.get() + 1);
             rest.as_mut().poll(cx).map(drop)
         }));
@@ -86,7 +88,7 @@ checks! {
     "11.3" fn runs_beside_the_root() {
         let done = Rc::new(Cell::new(0));
         let finish = done.clone();
-        block_on(async move {
+        run(async move {
             drop(spawn(async move {
                 for _ in 0..3 {
                     yield_now().await;
@@ -103,7 +105,7 @@ checks! {
     "11.3" fn not_after_its_end() {
         let polls = Rc::new(Cell::new(0));
         let count = polls.clone();
-        block_on(async move {
+        run(async move {
             drop(spawn(poll_fn(move |cx| {
                 count.set(count.get() + 1);
                 cx.waker().wake_by_ref();
@@ -124,7 +126,7 @@ checks! {
     "11.3" fn each_in_its_turn() {
         let (mine, theirs) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         let (count, seen) = (mine.clone(), theirs.clone());
-        block_on(async move {
+        run(async move {
             drop(spawn(async move {
                 while count.get() < 1000 {
                     count.set(count.get() + 1);
@@ -144,14 +146,16 @@ checks! {
 
     /// A task may spawn while it is polled.
     "11.3" fn a_task_may_spawn() {
-        let done = Rc::new(Cell::new(false));
-        let finish = done.clone();
-        block_on(async move {
+        let (done, panicked) = (Rc::new(Cell::new(false)), Rc::new(RefCell::new(None)));
+        let (finish, note) = (done.clone(), panicked.clone());
+        run(async move {
             drop(spawn(async move {
-                drop(spawn(async move { finish.set(true) }));
+                *note.borrow_mut() = panics(|| drop(spawn(async move { finish.set(true) })));
             }));
             give_way(50).await;
         });
+        let panicked = panicked.take();
+        ensure!(panicked.is_none(), "panicked", "A task called `spawn`, and it panicked: {panicked:?}.");
         ensure!(done.get(), "never-polled", "A task has spawned another one, and that one never ran.");
     }
 
@@ -159,7 +163,7 @@ checks! {
     "11.3" fn a_panic_stays_in_its_task() {
         let done = Rc::new(Cell::new(0));
         let finish = done.clone();
-        let escaped = panics(|| block_on(async move {
+        let escaped = panics(|| run(async move {
             drop(spawn(async { panic!("one task") }));
             drop(spawn(async move {
                 for _ in 0..3 {
@@ -183,7 +187,7 @@ checks! {
     "11.3" fn the_end_drops_the_rest() {
         let drops = Drops::default();
         let (one, two) = (drops.token(), drops.token());
-        block_on(async move {
+        run(async move {
             drop(spawn(hold(one)));
             yield_now().await;
             drop(spawn(hold(two)));
@@ -198,7 +202,7 @@ checks! {
 
     /// A handle is a future of what its task returns; of one that is over as well.
     "11.4" fn gives_the_output() {
-        let (soon, over) = block_on(watch("root", async {
+        let (soon, over) = run(watch("root", async {
             let over = spawn(ready(7));
             let soon = spawn(async {
                 later(10).await;
@@ -217,7 +221,7 @@ checks! {
     "11.4" fn gives_the_panic() {
         let payload = Rc::new(Cell::new(None));
         let found = payload.clone();
-        let escaped = panics(|| block_on(async move {
+        let escaped = panics(|| run(async move {
             let error = spawn(async { panic::panic_any(42_u32) }).await.err();
             found.set(error.map(|error| error.is_panic().then(|| error.into_panic().downcast().ok())));
         }));
@@ -232,7 +236,7 @@ checks! {
     /// Of the wakers of two polls, the one of the second is woken.
     "11.4" fn wakes_the_newest() {
         let ((first, old), (second, new)) = (Bell::new(), Bell::new());
-        block_on(async move {
+        run(async move {
             let mut handle = pin!(spawn(yield_now()));
             for waker in [old, new] {
                 let _ = handle.as_mut().poll(&mut Context::from_waker(&waker));
@@ -252,7 +256,7 @@ checks! {
     "11.4" fn aborted_is_cancelled() {
         let drops = Drops::default();
         let token = drops.token();
-        let cancelled = block_on(watch("root", async move {
+        let cancelled = run(watch("root", async move {
             let task = spawn(hold(token));
             yield_now().await;
             task.abort();
@@ -265,7 +269,7 @@ checks! {
 
     /// A result is there once.
     "11.4" fn gives_no_second_answer() {
-        let again = panics(|| block_on(async {
+        let again = panics(|| run(async {
             let mut handle = pin!(spawn(ready(7)));
             let _ = handle.as_mut().await;
             let _ = handle.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -315,10 +319,10 @@ checks! {
         let mut crew = Crew::default();
         for _ in 0..3 {
             let (token, keep) = (drops.token(), kept.clone());
-            crew.spawn(async move {
-                let _token = hold_on(token);
-                poll_fn(|cx| Poll::Ready(keep.borrow_mut().push(cx.waker().clone()))).await;
-            });
+            crew.spawn(poll_fn(move |cx| {
+                let _token = &token;
+                Poll::Ready(keep.borrow_mut().push(cx.waker().clone()))
+            }));
         }
         crew.run();
         let dropped = drops.count();
@@ -359,7 +363,7 @@ checks! {
         let taken = Rc::new(Cell::new(0_u32));
         let (count, seen) = (taken.clone(), Rc::new(Cell::new(0)));
         let see = seen.clone();
-        block_on(async move {
+        run(async move {
             drop(spawn(async move {
                 let mut stream = unhurried(stream::iter(0..100_000));
                 while stream.next().await.is_some() {
@@ -426,11 +430,13 @@ checks! {
         nursery.adopt(async move {
             write.borrow_mut().push("first");
             let later = write.clone();
-            inside.adopt(async move { later.borrow_mut().push("second") });
+            let child = async move { later.borrow_mut().push("second") };
+            let panicked = panics(|| inside.adopt(child));
+            ensure!(panicked.is_none(), "panicked", "A child called `adopt`, and it panicked: {panicked:?}.");
             yield_now().await;
             write.borrow_mut().push("third");
         });
-        block_on(watch("nursery", nursery.run()));
+        run(watch("nursery", nursery.run()));
         let order = order.take();
         ensure!(
             order == ["first", "second", "third"],
@@ -447,7 +453,7 @@ checks! {
             inside.adopt(async move { let _ = sender.send(7); });
             let _ = receiver.await;
         });
-        block_on(watch("nursery", nursery.run()));
+        run(watch("nursery", nursery.run()));
     }
 
     /// In the order in which they came, and each until it is over.
@@ -462,7 +468,7 @@ checks! {
                 }
             });
         }
-        block_on(watch("nursery", nursery.run()));
+        run(watch("nursery", nursery.run()));
         let order = order.take();
         ensure!(order == "abcbcc", "out-of-step", "Three children with 1, 2 and 3 steps: {order}.");
     }
@@ -476,10 +482,19 @@ checks! {
             let _adopt = Adopts(inside, Cell::new(Some(token)));
             yield_now().await;
         });
-        block_on(watch("nursery", nursery.run()));
+        run(watch("nursery", nursery.run()));
         let dropped = drops.count();
         ensure!(dropped == 1, "never-polled", "A child brought in another one as it went, and that one did not run.");
     }
+}
+
+/// As `block_on`. The pipe of the reactor is made before: it is no part of the story.
+fn run<F: IntoFuture>(future: F) -> F::Output {
+    let ledger = Ledger::current();
+    Ledger::close();
+    let _ = wait(Some(Duration::ZERO), || true);
+    ledger.inspect(Ledger::attach);
+    block_on(future)
 }
 
 /// So many turns for the others.
@@ -491,12 +506,8 @@ async fn give_way(turns: u32) {
 
 /// Never ready, and owns something.
 async fn hold<T>(owned: T) {
-    let _owned = hold_on(owned);
+    let _owned = owned;
     pending().await
-}
-
-fn hold_on<T>(owned: T) -> T {
-    owned
 }
 
 /// Pending once, and woken by another thread before that poll returns.
