@@ -428,11 +428,28 @@ fn every_mistake_is_turned_down_with_its_tag() {
         let wanted = story::lesson(check, tag, text);
         let same = |told: String| timeless(&told) == timeless(&wanted);
         if std::env::var_os("BLESS").is_some() && !fs::read_to_string(&file).is_ok_and(same) {
-            fs::write(&file, &wanted).unwrap();
+            fs::write(&file, wrapped(&wanted)).unwrap();
         }
         let stale = "is stale: BLESS=1 cargo test --test exercises";
         assert_eq!(timeless(&read(&file)), timeless(&wanted), "{} {stale}", file.display());
     }
+}
+
+/// `text` with its long lines broken, so that all of it is seen on a page.
+fn wrapped(text: &str) -> String {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let mut rest = line;
+        while let Some((end, _)) = rest.char_indices().nth(92)
+            && let Some(space) = rest[..end].rfind(' ')
+            && !rest[..space].trim().is_empty()
+        {
+            lines.push(&rest[..space]);
+            rest = &rest[space + 1..];
+        }
+        lines.push(rest);
+    }
+    lines.join("\n") + "\n"
 }
 
 /// `text` without what differs from run to run: the numbers before `ms`, `polls`, `wakes`, `waits`,
