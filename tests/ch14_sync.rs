@@ -1088,11 +1088,7 @@ fn a_channel_is_as_the_model_says() {
                     waits |= answer.is_pending();
                 }
                 44 => senders.extend(senders.first().cloned().filter(|_| senders.len() < 4)),
-                45 => {
-                    if senders.len() > 1 {
-                        senders.pop();
-                    }
-                }
+                45 if senders.len() > 1 => drop(senders.pop()),
                 46..48 => {
                     over = senders.pop().is_some()
                         && senders.is_empty()

@@ -90,8 +90,8 @@ fn three_wait(out: &mut impl Write) -> io::Result<()> {
     let woken = |what: &str| {
         let wakes = [&a.1, &b.1, &c.1].map(|counter| counter.wakes());
         let before = before.replace(wakes);
-        let who = (0..3).filter(|n| wakes[*n] > before[*n]).map(|n| ["A", "B", "C"][n]);
-        format!("  {what:<40}woken: {}", who.last().unwrap_or("nobody"))
+        let who = (0..3).find(|n| wakes[*n] > before[*n]).map_or("nobody", |n| ["A", "B", "C"][n]);
+        format!("  {what:<40}woken: {who}")
     };
     let mut waiting = [(); 3].map(|()| Some(Box::pin(semaphore.acquire())));
     for (acquire, waker) in waiting.iter_mut().flatten().zip([&a.0, &b.0, &c.0]) {

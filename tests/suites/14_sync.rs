@@ -125,7 +125,9 @@ checks! {
     /// A lock that comes free on another thread wakes who sleeps for it.
     "14.2" fn woken_by_another_thread() {
         let mutex: &Mutex<u32> = Box::leak(Box::new(Mutex::new(1)));
-        let mut guard = mutex.try_lock().ok().expect("it is free");
+        let Ok(mut guard) = mutex.try_lock() else {
+            fail!("wrong-result", "Nobody had locked the mutex, and `try_lock` gave an error.");
+        };
         thread::spawn(move || {
             thread::sleep(Duration::from_millis(20));
             *guard += 1;
@@ -316,9 +318,7 @@ checks! {
         let semaphore = Semaphore::new(2);
         let mut waiting = ["A", "B", "C", "D"].map(|name| Waiting::new(name, semaphore.acquire()));
         let mut held = Vec::new();
-        for n in 0..2 {
-            held.push(permit(&mut waiting[n]));
-        }
+        held.extend(waiting.iter_mut().take(2).map(permit));
         waiting[2].waits();
         waiting[3].waits();
         for n in 2..4 {

@@ -11,23 +11,25 @@ pub mod extend {
     use crate::support::schedules::point;
     use under_await::ch14_sync::Notify;
 
-    pub struct Broadcast<T>(Arc<(Mutex<(Vec<T>, bool)>, Notify)>);
-    pub struct Subscriber<T>(Arc<(Mutex<(Vec<T>, bool)>, Notify)>, usize);
+    type Shared<T> = Arc<(Mutex<Vec<T>>, Notify)>;
+
+    pub struct Broadcast<T>(Shared<T>);
+    pub struct Subscriber<T>(Shared<T>, usize);
 
     impl<T: Clone> Broadcast<T> {
         pub fn new(_: usize) -> Self {
-            Broadcast(Arc::new((Mutex::new((Vec::new(), false)), Notify::new())))
+            Broadcast(Arc::new((Mutex::new(Vec::new()), Notify::new())))
         }
 
         pub fn send(&self, message: T) {
             point("add the message");
-            self.0.0.lock().unwrap().0.push(message);
+            self.0.0.lock().unwrap().push(message);
             point("tell all");
             self.0.1.notify_waiters();
         }
 
         pub fn subscribe(&self) -> Subscriber<T> {
-            Subscriber(self.0.clone(), self.0.0.lock().unwrap().0.len())
+            Subscriber(self.0.clone(), self.0.0.lock().unwrap().len())
         }
     }
 
@@ -35,7 +37,7 @@ pub mod extend {
         pub async fn recv(&mut self) -> Result<T, RecvError> {
             loop {
                 point("look");
-                let found = self.0.0.lock().unwrap().0.get(self.1).cloned();
+                let found = self.0.0.lock().unwrap().get(self.1).cloned();
                 if let Some(message) = found {
                     self.1 += 1;
                     return Ok(message);
