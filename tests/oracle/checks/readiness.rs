@@ -175,13 +175,13 @@ fn a_number_that_is_given_away_again_is_another_descriptor() {
         let (reader, _old_writer) = pipe();
         let number = reader.as_raw_fd();
         block_on(async {
-            let watched = watch(&reader);
-            let mut old = Box::pin(watched.attempt(ToRead, || (&reader).read(&mut [0; 8])));
-            assert!(is_pending(old.as_mut()).await);
-            let mut turn = pin!(self_wakes(3));
-            turn.as_mut().await;
-            drop(old);
-            drop(watched);
+            {
+                let watched = watch(&reader);
+                let mut old = pin!(watched.attempt(ToRead, || (&reader).read(&mut [0; 8])));
+                assert!(is_pending(old.as_mut()).await);
+                // The reactor has a turn, and learns of it.
+                self_wakes(3).await;
+            }
             drop(reader);
 
             // SAFETY: `other` is open, and the new descriptor is ours: that number, or a later one.
