@@ -56,32 +56,6 @@ macro_rules! __join {
 }
 // ANCHOR_END: join
 
-/// As [`join!`](join), for futures of a `Result` with the same error: `Ok` of a tuple, or the first
-/// error as soon as there is one; the other futures are dropped then. Cancel safe up to an error.
-#[doc(hidden)] // Shown by its other name.
-#[macro_export]
-// ANCHOR: try_join
-macro_rules! __try_join {
-    (@ $($branch:ident = $future:expr;)+) => {{
-        $( let mut $branch = ::std::pin::pin!($crate::ch12_join::maybe_done($future)); )+
-        ::std::future::poll_fn(|cx| {
-            use ::std::{prelude::rust_2024::*, task::Poll};
-            // ANCHOR: todo_12_2 poll them all; be ready at the first error, or when all are done
-            let mut all_done = true;
-            $( all_done &= $branch.as_mut().poll(cx).is_ready();
-               if let Some(error) = $branch.as_mut().take_error() {
-                   return Poll::Ready(Err(error));
-               } )+
-            if !all_done { return Poll::Pending }
-            Poll::Ready(Ok(($( $branch.as_mut().take_output().expect("all are done")?, )+)))
-            // ANCHOR_END: todo_12_2
-        })
-        .await
-    }};
-    ($($future:expr),+ $(,)?) => { $crate::__branches!(__try_join [] $($future,)+) };
-}
-// ANCHOR_END: try_join
-
 // ANCHOR: branches
 /// Gives each future a variable, and hands them all to the macro `$join`. The variables are all
 /// written `branch`, but what a macro names is another name in each of its expansions.
@@ -94,9 +68,6 @@ macro_rules! __branches {
     ($join:ident [$($named:tt)*]) => { $crate::$join!(@ $($named)*) };
 }
 // ANCHOR_END: branches
-
-#[doc(inline)]
-pub use {__join as join, __try_join as try_join};
 
 pin_project! {
     /// A future, and after it its output, in the same place.
@@ -160,6 +131,35 @@ impl<T, E, F: Future<Output = Result<T, E>>> MaybeDone<F> {
         self.take_output()?.err()
     }
 }
+
+/// As [`join!`](join), for futures of a `Result` with the same error: `Ok` of a tuple, or the first
+/// error as soon as there is one; the other futures are dropped then. Cancel safe up to an error.
+#[doc(hidden)] // Shown by its other name.
+#[macro_export]
+// ANCHOR: try_join
+macro_rules! __try_join {
+    (@ $($branch:ident = $future:expr;)+) => {{
+        $( let mut $branch = ::std::pin::pin!($crate::ch12_join::maybe_done($future)); )+
+        ::std::future::poll_fn(|cx| {
+            use ::std::{prelude::rust_2024::*, task::Poll};
+            // ANCHOR: todo_12_2 poll them all; be ready at the first error, or when all are done
+            let mut all_done = true;
+            $( all_done &= $branch.as_mut().poll(cx).is_ready();
+               if let Some(error) = $branch.as_mut().take_error() {
+                   return Poll::Ready(Err(error));
+               } )+
+            if !all_done { return Poll::Pending }
+            Poll::Ready(Ok(($( $branch.as_mut().take_output().expect("all are done")?, )+)))
+            // ANCHOR_END: todo_12_2
+        })
+        .await
+    }};
+    ($($future:expr),+ $(,)?) => { $crate::__branches!(__try_join [] $($future,)+) };
+}
+// ANCHOR_END: try_join
+
+#[doc(inline)]
+pub use {__join as join, __try_join as try_join};
 
 /// `join!` for any number of futures. As there, every poll goes to all that are not done: if `n`
 /// futures end one at a time, that makes `n * (n + 3) / 2` polls, where [`join_all`] makes `2 * n`.

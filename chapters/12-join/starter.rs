@@ -57,22 +57,6 @@ macro_rules! __join {
     ($($future:expr),+ $(,)?) => { $crate::__branches!(__join [] $($future,)+) };
 }
 
-/// As [`join!`](join), for futures of a `Result` with the same error: `Ok` of a tuple, or the first
-/// error as soon as there is one; the other futures are dropped then. Cancel safe up to an error.
-#[doc(hidden)] // Shown by its other name.
-#[macro_export]
-macro_rules! __try_join {
-    (@ $($branch:ident = $future:expr;)+) => {{
-        $( let mut $branch = ::std::pin::pin!($crate::ch12_join::maybe_done($future)); )+
-        ::std::future::poll_fn(|cx| {
-            use ::std::{prelude::rust_2024::*, task::Poll};
-            todo!("12.2: poll them all; be ready at the first error, or when all are done")
-        })
-        .await
-    }};
-    ($($future:expr),+ $(,)?) => { $crate::__branches!(__try_join [] $($future,)+) };
-}
-
 /// Gives each future a variable, and hands them all to the macro `$join`. The variables are all
 /// written `branch`, but what a macro names is another name in each of its expansions.
 #[doc(hidden)]
@@ -83,9 +67,6 @@ macro_rules! __branches {
     };
     ($join:ident [$($named:tt)*]) => { $crate::$join!(@ $($named)*) };
 }
-
-#[doc(inline)]
-pub use {__join as join, __try_join as try_join};
 
 pin_project! {
     /// A future, and after it its output, in the same place.
@@ -137,6 +118,25 @@ impl<T, E, F: Future<Output = Result<T, E>>> MaybeDone<F> {
         self.take_output()?.err()
     }
 }
+
+/// As [`join!`](join), for futures of a `Result` with the same error: `Ok` of a tuple, or the first
+/// error as soon as there is one; the other futures are dropped then. Cancel safe up to an error.
+#[doc(hidden)] // Shown by its other name.
+#[macro_export]
+macro_rules! __try_join {
+    (@ $($branch:ident = $future:expr;)+) => {{
+        $( let mut $branch = ::std::pin::pin!($crate::ch12_join::maybe_done($future)); )+
+        ::std::future::poll_fn(|cx| {
+            use ::std::{prelude::rust_2024::*, task::Poll};
+            todo!("12.2: poll them all; be ready at the first error, or when all are done")
+        })
+        .await
+    }};
+    ($($future:expr),+ $(,)?) => { $crate::__branches!(__try_join [] $($future,)+) };
+}
+
+#[doc(inline)]
+pub use {__join as join, __try_join as try_join};
 
 /// `join!` for any number of futures. As there, every poll goes to all that are not done: if `n`
 /// futures end one at a time, that makes `n * (n + 3) / 2` polls, where [`join_all`] makes `2 * n`.
