@@ -279,16 +279,22 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;
         }
-        // At least once, if only to look: a future that wakes itself must not keep the others waiting.
-        while {
-            let timeout = root.woken.load(Ordering::Acquire).then_some(Duration::ZERO);
-            let fired = with_reactor(|reactor| reactor.wait(timeout)).expect("select waits");
-            fired.into_iter().for_each(Waker::wake);
-            !root.woken.swap(false, Ordering::Acquire)
-        } {}
+        while !turn(&root) {}
     }
 }
 // ANCHOR_END: block_on
+
+// ANCHOR: turn
+/// Sleeps once, or looks if `root` was woken before; wakes whoever waited for what is ready. Returns
+/// whether `root` was woken, and uses that up.
+fn turn(root: &Root) -> bool {
+    // A future that wakes itself again and again must not keep the others from the kernel.
+    let timeout = root.woken.load(Ordering::Acquire).then_some(Duration::ZERO);
+    let fired = with_reactor(|reactor| reactor.wait(timeout)).expect("select waits");
+    fired.into_iter().for_each(Waker::wake);
+    root.woken.swap(false, Ordering::Acquire)
+}
+// ANCHOR_END: turn
 
 /// The waker of the future that `block_on` runs.
 struct Root {
@@ -303,7 +309,7 @@ struct Root {
 // ANCHOR: Wake_for_Root
 impl Wake for Root {
     fn wake(self: Arc<Self>) {
-        // Pairs with the `Acquire` in `block_on`. The byte comes after the flag, so the sleeper that
+        // Pairs with the `Acquire` in `turn`. The byte comes after the flag, so the sleeper that
         // it wakes finds the flag set. Whoever runs this on the thread itself is awake.
         let first = !self.woken.swap(true, Ordering::Release);
         if first && thread::current().id() != self.sleeper {

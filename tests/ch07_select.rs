@@ -315,9 +315,9 @@ fn a_wait_is_not_send() {
 /// A thread-local may keep a wait and outlive the reactor, or not.
 #[test]
 fn a_wait_may_outlive_its_reactor() {
+    type Wait = Pin<Box<dyn Future<Output = io::Result<()>>>>;
     thread_local! {
-        static KEPT: RefCell<Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>> =
-            const { RefCell::new(None) };
+        static KEPT: RefCell<Option<Wait>> = const { RefCell::new(None) };
     }
     within(LIMIT, || {
         for reactor_first in [true, false] {

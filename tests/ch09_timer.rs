@@ -18,6 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures::future::{Either, join, join_all, select};
+use futures::stream::{FuturesUnordered, StreamExt};
 
 use support::{Bell, DropToken, Drops, Event, cloning, later, ledger, self_wakes, within};
 use under_await::ch09_timer::{
@@ -200,6 +201,17 @@ on_both_backends! {
         });
         let waits = waits() - before;
         assert!((50..=250).contains(&waits), "{waits} waits for 50 sleeps");
+    }
+
+    /// Invariant 5. However many are due, one wait fires them all.
+    fn a_thousand_that_are_due_take_one_wait() {
+        let (bell, waker) = Bell::new();
+        let deadline = Instant::now() + ms(20);
+        let mut sleeps = (0..1000).map(|_| sleep_until(deadline)).collect::<Vec<_>>();
+        sleeps.iter_mut().for_each(|sleep| assert!(step(sleep, &waker).is_pending()));
+        thread::sleep(ms(30));
+        wait(|| false).unwrap();
+        assert_eq!((bell.rung(), waits()), (1000, 1));
     }
 
     /// Invariant 5. One second of nothing to do, also with a thousand timers to come.
@@ -404,8 +416,8 @@ on_both_backends! {
         assert_eq!(pending_timers(), 1);
     }
 
-    /// A future that wakes itself at every poll keeps no sleep from its end, though it is not the
-    /// one that polls that: `join_all` polls whoever was woken.
+    /// A future that wakes itself at every poll keeps no sleep from its end, though nobody polls that
+    /// meanwhile: `FuturesUnordered` polls whoever was woken.
     fn a_future_that_wakes_itself_starves_no_timer() {
         let over = Cell::new(false);
         let busy: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async {
@@ -417,7 +429,7 @@ on_both_backends! {
             sleep(ms(10)).await;
             over.set(true);
         });
-        block_on(join_all([busy, timer]));
+        block_on([busy, timer].into_iter().collect::<FuturesUnordered<_>>().collect::<()>());
     }
 
     /// The inner `block_on` fires the timers of the outer one, and the outer one hears of it.
