@@ -277,9 +277,12 @@ struct Source {
 }
 
 impl Source {
-    /// Whether `name` is this file's, or that of a macro in it.
+    /// Whether `name` is this file's, or that of a macro in it. Some macros are told the name, and
+    /// write none.
     fn is_or_makes(&self, name: &str) -> bool {
-        self.name == name || self.source.contains(&format!("macro_rules! {name} {{"))
+        name.is_empty()
+            || self.name == name
+            || self.source.contains(&format!("macro_rules! {name} {{"))
     }
 
     /// `4` of `ch04_park`

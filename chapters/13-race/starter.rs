@@ -114,7 +114,7 @@ macro_rules! __select {
             ($($future,)*) => {
                 $(let mut $future = ::std::pin::pin!(::std::future::IntoFuture::into_future($future));)*
                 ::std::future::poll_fn(|cx| {
-                    $crate::once_around(&mut open, $start, |n| {
+                    $crate::ch13_race::once_around(&mut open, $start, |n| {
                         let mut branches = 0..;
                         $(#[allow(unused)] if branches.next() == Some(n) {
                             let answer = ::std::future::Future::poll($future.as_mut(), cx);
@@ -160,7 +160,7 @@ macro_rules! __select {
         $crate::__select!(@ 0 [] $($branches)+)
     };
     ($($branches:tt)+) => {
-        $crate::__select!(@ ($crate::random()) [] $($branches)+)
+        $crate::__select!(@ ($crate::ch13_race::random()) [] $($branches)+)
     };
 }
 #[doc(inline)]
@@ -283,6 +283,9 @@ impl<F: FnOnce()> Drop for OnDrop<F> {
         }
     }
 }
+
+/// As its macros know it.
+use crate as ch13_race;
 
 /// What the chapter does not show.
 pub mod extend {

@@ -25,28 +25,26 @@ pub(crate) struct Hole {
 pub(crate) fn starter(layer: &str, extend: &str, open: impl Fn(&str) -> bool) -> String {
     // What is forbidden at the root of a crate stays forbidden in `support`, which counts
     // allocations; what is denied can be allowed there.
-    let layer = at_the_root(&dug(layer, &open))
+    let layer = dug(layer, &open)
         .replace("use crate::", "use under_await::")
         .replace("#![forbid(unsafe_code)]", "#![deny(unsafe_code)]");
     let (doc, code) = split_doc(&layer);
     let extend = indented(&dug(extend, &open));
+    let name = own_name(&layer)
+        .map(|name| format!("\n/// As its macros know it.\nuse crate as {name};\n"));
     format!(
         "{doc}//!\n{TURN}\n#![allow(unused, missing_docs, unreachable_pub, unfulfilled_lint_expectations, clippy::all)]\n\
-         {}\n/// What the chapter does not show.\npub mod extend {{\n{extend}}}\n",
+         {}{}\n/// What the chapter does not show.\npub mod extend {{\n{extend}}}\n",
         code.trim_start(),
+        name.unwrap_or_default(),
     )
 }
 
-/// `layer` as the root of a crate: where its macros look for their own layer's items, there they are.
-fn at_the_root(layer: &str) -> String {
-    let mut parts = layer.split("$crate::ch");
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (_module, item) = part.split_once("::").expect("a layer is a module");
-        out += "$crate::";
-        out += item;
-    }
-    out
+/// The name of a layer, if it has macros that use what else is in it: they write `$crate::` before it,
+/// and a reader's file is a crate.
+fn own_name(layer: &str) -> Option<&str> {
+    let at = layer.find("$crate::ch")? + "$crate::".len();
+    layer[at..].split("::").next()
 }
 
 /// The last paragraph of a starter's module doc.

@@ -47,16 +47,6 @@ fn hole(number: &str, text: &str) -> Hole {
     Hole { number: number.to_owned(), text: text.to_owned() }
 }
 
-/// A starter is the root of a crate, and so its items are where `$crate` leads.
-#[test]
-fn a_macro_finds_its_layer_at_the_root() {
-    let layer = "//! # Layer 9 · a macro\n\nmacro_rules! __ready {\n    \
-                 ($e:expr) => { $crate::ch09_macro::ready($crate::__ready!(@ $e)) };\n}\n";
-    let starter = starter::starter(layer, EXTEND, |_| true);
-    let macros = "    ($e:expr) => { $crate::ready($crate::__ready!(@ $e)) };\n}\n";
-    assert!(starter.contains(macros), "{starter}");
-}
-
 #[test]
 fn an_open_hole_is_a_todo_where_its_filling_stood() {
     let starter = starter::starter(LAYER, EXTEND, |_| true);
