@@ -17,6 +17,7 @@
 //! | [`ch09_timer`] | time is one more thing to wait for |
 //! | [`ch10_net`] | try first, wait when it would block |
 //! | [`ch11_task`] | to wake a task is to put it into a queue |
+//! | [`ch12_join`] | a future may poll others, and ask only who was woken |
 //! | [`ch13_race`] | the first wins, the rest are dropped: cancellation is `Drop` |
 //! | [`ch14_sync`] | who waits has a ticket, and passes a call on when it is dropped |
 //!

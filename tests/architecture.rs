@@ -277,6 +277,14 @@ struct Source {
 }
 
 impl Source {
+    /// Whether `name` is this file's, or that of a macro in it. Some macros are told the name, and
+    /// write none.
+    fn is_or_makes(&self, name: &str) -> bool {
+        name.is_empty()
+            || self.name == name
+            || self.source.contains(&format!("macro_rules! {name} {{"))
+    }
+
     /// `4` of `ch04_park`
     fn number(&self) -> usize {
         let number = self.name["ch".len()..].split('_').next();

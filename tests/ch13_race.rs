@@ -8,13 +8,12 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::select as theirs;
 
-use support::{Bell, DropToken, Drops, allocations, cloning, later, within};
+use support::{Bell, DropToken, Drops, allocations, cloning, later, scaled, within};
 use under_await::ch03_waker::waker_fn;
-use under_await::ch04_park::block_on;
 use under_await::ch05_handoff::oneshot;
 use under_await::ch13_race::{once_around, random, seed};
 use under_await::{CancelToken, Either, on_drop, race, select, yield_now};
@@ -28,6 +27,20 @@ mod example;
 
 /// Long enough for a slow machine, short enough for a hang.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// Runs `future` to its end, with a time limit: what is wrong here is mostly never woken.
+fn block_on<F: IntoFuture>(future: F) -> F::Output {
+    let (mut future, here) = (pin!(future.into_future()), thread::current());
+    let waker = waker_fn(move || here.unpark());
+    let deadline = Instant::now() + scaled(LIMIT);
+    loop {
+        if let Poll::Ready(output) = step(future.as_mut(), &waker) {
+            return output;
+        }
+        assert!(Instant::now() < deadline, "not finished after {LIMIT:?}");
+        thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
+    }
+}
 
 /// Polls `future` once.
 fn step<F: Future>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {

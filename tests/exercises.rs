@@ -2,7 +2,7 @@
 //! the starter with the next TODO, and turns every classic mistake down with the right tag.
 
 #![cfg(not(miri))] // Starts processes.
-#![allow(clippy::deprecated_cfg_attr)] // See starter 13.
+#![allow(clippy::deprecated_cfg_attr)] // See the starters that have macros.
 
 use std::collections::BTreeSet;
 use std::fs;
