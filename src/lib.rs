@@ -16,6 +16,7 @@
 //! | [`ch08_poll`] | to wait is to write into a row that the kernel will read |
 //! | [`ch09_timer`] | time is one more thing to wait for |
 //! | [`ch10_net`] | try first, wait when it would block |
+//! | [`ch12_join`] | a future may poll others: side by side, in one task |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -95,4 +96,6 @@ mod chapters {
     #[cfg(unix)]
     #[doc = include_str!("../chapters/10-net/README.md")]
     mod ch10 {}
+    #[doc = include_str!("../chapters/12-join/README.md")]
+    mod ch12 {}
 }

@@ -78,6 +78,9 @@ mod example_09;
 #[path = "../chapters/10-net/example.rs"]
 #[allow(dead_code)]
 mod example_10;
+#[path = "../chapters/12-join/example.rs"]
+#[allow(dead_code)]
+mod example_12;
 
 /// The part of an example whose trace its chapter shows. What a block imports goes before what is
 /// around it: without a `scene` of the example's own, the one below is run.
@@ -112,6 +115,7 @@ const SCENES: &[(&str, fn())] = &[
     ("09-timer", scene_of!(example_09)),
     #[cfg(unix)]
     ("10-net", scene_of!(example_10)),
+    ("12-join", scene_of!(example_12)),
 ];
 
 /// The headings of a chapter, in this order.
