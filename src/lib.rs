@@ -17,7 +17,7 @@
 //! | [`ch09_timer`] | time is one more thing to wait for |
 //! | [`ch10_net`] | try first, wait when it would block |
 //! | [`ch11_task`] | to wake a task is to put it into a queue |
-//! | [`ch12_join`] | a future may poll others, and ask only who was woken |
+//! | [`ch12_join`] | a future may poll others: side by side, in one task |
 //! | [`ch13_race`] | the first wins, the rest are dropped: cancellation is `Drop` |
 //! | [`ch14_sync`] | who waits has a ticket, and passes a call on when it is dropped |
 //!
@@ -130,6 +130,8 @@ mod chapters {
     #[cfg(unix)]
     #[doc = include_str!("../chapters/11-task/README.md")]
     mod ch11 {}
+    #[doc = include_str!("../chapters/12-join/README.md")]
+    mod ch12 {}
     #[doc = include_str!("../chapters/13-race/README.md")]
     mod ch13 {}
     #[doc = include_str!("../chapters/14-sync/README.md")]

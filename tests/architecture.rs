@@ -19,7 +19,7 @@ mod tree;
 const DEPENDENCIES: &[&str] = &["futures", "libc", "pin-project-lite"];
 
 /// The layers whose subject is unsafe.
-const UNSAFE: &[&str] = &["ch03_waker", "ch06_io_models", "ch07_select", "ch08_poll"];
+const UNSAFE: &[&str] = &["ch03_waker", "ch06_io_models", "ch07_select", "ch08_poll", "ch12_join"];
 
 /// How many lines a layer has: more is usually two layers.
 const LENGTH: RangeInclusive<usize> = 30..=330;
@@ -49,9 +49,11 @@ fn layers_build_downwards_only() {
                 let end = target.find(|c: char| !c.is_alphanumeric() && c != '_');
                 let target = &target[..end.unwrap_or(target.len())];
                 let ground = ["sys", "ledger"].contains(&target);
-                let below = target.starts_with("ch") && target < layer.name.as_str();
+                // A macro names its own layer as well, and other macros, which stand at the crate's root.
+                let below = target.starts_with("ch") && target <= layer.name.as_str();
+                let is_macro = target.starts_with("__") || target.is_empty();
                 let why = format!("uses `crate::{target}`, which is no layer below");
-                problems.need(ground || below, &place, why);
+                problems.need(ground || below || is_macro, &place, why);
             }
         }
     }
@@ -277,14 +279,6 @@ struct Source {
 }
 
 impl Source {
-    /// Whether `name` is this file's, or that of a macro in it. Some macros are told the name, and
-    /// write none.
-    fn is_or_makes(&self, name: &str) -> bool {
-        name.is_empty()
-            || self.name == name
-            || self.source.contains(&format!("macro_rules! {name} {{"))
-    }
-
     /// `4` of `ch04_park`
     fn number(&self) -> usize {
         let number = self.name["ch".len()..].split('_').next();

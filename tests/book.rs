@@ -82,6 +82,9 @@ mod example_10;
 #[path = "../chapters/11-task/example.rs"]
 #[allow(dead_code)]
 mod example_11;
+#[path = "../chapters/12-join/example.rs"]
+#[allow(dead_code)]
+mod example_12;
 #[cfg(unix)]
 #[path = "../chapters/13-race/example.rs"]
 #[allow(dead_code)]
@@ -126,6 +129,7 @@ const SCENES: &[(&str, fn())] = &[
     ("10-net", scene_of!(example_10)),
     #[cfg(unix)]
     ("11-task", scene_of!(example_11)),
+    ("12-join", scene_of!(example_12)),
     #[cfg(unix)]
     ("13-race", scene_of!(example_13)),
     #[cfg(unix)]

@@ -26,6 +26,7 @@ pub async fn try_both<A, B, E>(
 pin_project! {
     /// `join!` of three, as a struct: a future that has a name, and can be kept in another struct.
     #[must_use = "futures do nothing unless polled"]
+    #[allow(missing_debug_implementations)] // Not every output can be shown.
     pub struct Join3<A: Future, B: Future, C: Future> {
         #[pin]
         a: MaybeDone<A>,
@@ -62,6 +63,7 @@ impl<A: Future, B: Future, C: Future> Future for Join3<A, B, C> {
 
 /// Futures of which whoever is done comes first, and to which one can add: a small
 /// `FuturesUnordered`.
+#[derive(Debug)]
 pub struct Unordered<F> {
     /// Each with its waker, at the place that is its number; `None` when it is done.
     running: Vec<Option<(Pin<Box<F>>, Waker)>>,
@@ -113,6 +115,7 @@ impl<F: Future> Unordered<F> {
 
 /// Futures that share something of which there is so much for each poll, and of which whoever comes
 /// first takes all it can use. See [`join_fairly`].
+#[allow(missing_debug_implementations)] // Not every output can be shown.
 pub struct Fair<F: Future> {
     children: Vec<Pin<Box<MaybeDone<F>>>>,
     /// Whose turn it is to be the first.

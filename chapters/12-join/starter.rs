@@ -304,6 +304,7 @@ pub mod extend {
     pin_project! {
         /// `join!` of three, as a struct: a future that has a name, and can be kept in another struct.
         #[must_use = "futures do nothing unless polled"]
+        #[allow(missing_debug_implementations)] // Not every output can be shown.
         pub struct Join3<A: Future, B: Future, C: Future> {
             #[pin]
             a: MaybeDone<A>,
@@ -329,6 +330,7 @@ pub mod extend {
 
     /// Futures of which whoever is done comes first, and to which one can add: a small
     /// `FuturesUnordered`.
+    #[derive(Debug)]
     pub struct Unordered<F> {
         /// Each with its waker, at the place that is its number; `None` when it is done.
         running: Vec<Option<(Pin<Box<F>>, Waker)>>,
@@ -368,6 +370,7 @@ pub mod extend {
 
     /// Futures that share something of which there is so much for each poll, and of which whoever comes
     /// first takes all it can use. See [`join_fairly`].
+    #[allow(missing_debug_implementations)] // Not every output can be shown.
     pub struct Fair<F: Future> {
         children: Vec<Pin<Box<MaybeDone<F>>>>,
         /// Whose turn it is to be the first.

@@ -366,6 +366,11 @@ checks! {
             }
             let answer = poll_once(all.as_mut());
             ensure!(
+                answer.is_ready(), "stuck",
+                "Three were ready in the order {order:?}, one before each poll. After the last of them `join3` \
+                 gave {answer:?}."
+            );
+            ensure!(
                 answer == Poll::Ready((0, 1, 2)), "wrong-result",
                 "Three were ready in the order {order:?}. `join3` gave {answer:?}; (0, 1, 2) is needed."
             );

@@ -30,7 +30,9 @@ pub mod extend {
             if pending.count() > 0 {
                 return Poll::Pending;
             }
-            Poll::Ready(children.iter_mut().filter_map(|child| child.as_mut().take_output()).collect())
+            Poll::Ready(
+                children.iter_mut().filter_map(|child| child.as_mut().take_output()).collect(),
+            )
         }
     }
 }

@@ -29,7 +29,9 @@ impl<F: Future<Output: Unpin>> Future for JoinAll<F> {
         let woken = marks.lock().unwrap().0.clone();
         for (n, child) in children.iter_mut().enumerate().filter(|(n, _)| woken[*n]) {
             let Err(future) = child else { continue };
-            if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker(marks, n))) {
+            if let Poll::Ready(output) =
+                future.as_mut().poll(&mut Context::from_waker(&waker(marks, n)))
+            {
                 *child = Ok(output);
             }
             marks.lock().unwrap().0[n] = false;

@@ -30,7 +30,8 @@ pub mod extend {
             self.1.look(cx.waker(), &mut woken);
             for n in woken {
                 let (Some(future), waker) = (&mut self.0[n], self.1.waker(n)) else { continue };
-                if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker))
+                {
                     self.0[n] = None;
                     return Poll::Ready(Some(output));
                 }

@@ -31,7 +31,9 @@ pub mod extend {
                 children.rotate_left(1);
                 return Poll::Pending;
             }
-            Poll::Ready(children.iter_mut().filter_map(|child| child.as_mut().take_output()).collect())
+            Poll::Ready(
+                children.iter_mut().filter_map(|child| child.as_mut().take_output()).collect(),
+            )
         }
     }
 }
