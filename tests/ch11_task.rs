@@ -76,6 +76,32 @@ fn a_hundred_thousand_wakes_queue_a_task_once() {
     });
 }
 
+/// Woken in its poll, and again before its turn: that is one place in the queue, and one poll.
+#[test]
+fn a_task_that_was_woken_in_its_poll_is_queued_once() {
+    on_both(LIMIT, |_| {
+        block_on(async {
+            let (polls, waker) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(None)));
+            let (count, keep) = (polls.clone(), waker.clone());
+            spawn(poll_fn(move |cx| {
+                count.set(count.get() + 1);
+                keep.set(Some(cx.waker().clone()));
+                if count.get() == 1 {
+                    cx.waker().wake_by_ref();
+                }
+                Poll::<()>::Pending
+            }));
+            yield_now().await;
+            let waker = waker.take().unwrap();
+            waker.wake_by_ref();
+            let there = waker.clone();
+            thread::spawn(move || there.wake()).join().unwrap();
+            pass().await;
+            assert_eq!(polls.get(), 2);
+        });
+    });
+}
+
 /// K01. Woken twice in its last poll, and later: that was the last poll.
 #[test]
 fn a_task_that_is_over_is_not_polled_again() {
@@ -210,6 +236,30 @@ fn a_wake_during_the_poll_is_another_poll() {
                 }));
                 task.await.unwrap();
             }
+        });
+    });
+}
+
+/// A thread wakes a task while this one is awake, so it rings nobody. From then on the queue is empty;
+/// and yet there is nothing to sleep for.
+#[test]
+fn a_wake_from_elsewhere_before_the_sleep_is_seen() {
+    on_both(LIMIT, |_| {
+        block_on(async {
+            let (done, waker) = (Arc::new(AtomicBool::new(false)), Rc::new(Cell::new(None)));
+            let (seen, keep) = (done.clone(), waker.clone());
+            let task = spawn(poll_fn(move |cx| {
+                keep.set(Some(cx.waker().clone()));
+                if seen.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+            }));
+            yield_now().await;
+            let waker = waker.take().unwrap();
+            let there = thread::spawn(move || {
+                done.store(true, Ordering::Relaxed);
+                waker.wake();
+            });
+            there.join().unwrap();
+            task.await.unwrap();
         });
     });
 }
@@ -485,6 +535,9 @@ fn what_is_spawned_by_a_drop_at_the_end_is_dropped() {
         let handles = Rc::new(RefCell::new(Vec::new()));
         let (token, handed) = (drops.token(), handles.clone());
         block_on(async move {
+            // They leave their numbers behind.
+            (0..5).for_each(|_| drop(spawn(ready(()))));
+            pass().await;
             spawn(with(
                 OnDrop::new(move || {
                     let inner = OnDrop::new(move || drop(spawn(hold(token))));
@@ -669,6 +722,8 @@ fn a_panic_in_a_drop_harms_nobody_else() {
                 aborted.abort();
                 assert!(aborted.await.unwrap_err().is_cancelled());
                 drop(spawn(ready(boom())));
+                let worse = || panic::panic_any(SendOnDrop(|| panic!("in a payload")));
+                drop(spawn(ready(OnDrop::new(worse))));
                 drop(spawn(async move { panic::panic_any(SendOnDrop(|| panic!("in a payload"))) }));
                 let twice = spawn(async move {
                     let _boom = boom();
@@ -722,6 +777,19 @@ fn a_panic_in_a_waker_harms_nobody_else() {
             });
         })
         .unwrap();
+
+        // And at the end, when the handles hear that their tasks are cancelled.
+        let drops = Drops::default();
+        let handle = block_on(async {
+            spawn(hold(drops.token()));
+            let mut handle = spawn(hold(drops.token()));
+            spawn(hold(drops.token()));
+            let broken = waker_fn(|| panic!("in a waker"));
+            assert!(Pin::new(&mut handle).poll(&mut Context::from_waker(&broken)).is_pending());
+            handle
+        });
+        assert_eq!(drops.count(), 3);
+        assert!(block_on(handle).unwrap_err().is_cancelled());
     });
 }
 
@@ -973,6 +1041,36 @@ fn block_on_returns_the_output_of_any_future() {
         for i in 0..1000 {
             assert_eq!(block_on(ready(i)), i);
         }
+    });
+}
+
+/// A thread that has a runtime of its own wakes a task of another one: whose number is the same.
+#[test]
+fn a_wake_goes_to_the_runtime_of_its_task() {
+    on_both(LIMIT, |_| {
+        block_on(async {
+            let (waker, wakers) = mpsc::channel::<Waker>();
+            let there = thread::spawn(move || {
+                block_on(async {
+                    let (others, _) = counted(u32::MAX);
+                    yield_now().await;
+                    wakers.recv().unwrap().wake();
+                    pass().await;
+                    assert_eq!(others.get(), 1);
+                });
+            });
+            let mut polls = 0;
+            let task = spawn(poll_fn(move |cx| {
+                polls += 1;
+                if polls == 1 {
+                    waker.send(cx.waker().clone()).unwrap();
+                    return Poll::Pending;
+                }
+                Poll::Ready(())
+            }));
+            task.await.unwrap();
+            there.join().unwrap();
+        });
     });
 }
 

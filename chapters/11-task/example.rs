@@ -7,8 +7,10 @@ fn main() {
 }
 
 #[cfg(unix)]
-#[allow(unused_imports)] // Nor is it run there.
-use unix::main;
+fn main() -> std::io::Result<()> {
+    unix::main()
+}
+
 #[cfg(unix)]
 #[allow(unused_imports)] // The trace is made from it, and not this program's output.
 pub(crate) use unix::scene;
@@ -22,6 +24,7 @@ mod unix {
 
     use futures::io::{AsyncReadExt, AsyncWriteExt};
     use under_await::ch05_handoff::oneshot;
+    use under_await::ch08_poll::wait;
     use under_await::ch09_timer::sleep;
     use under_await::ch10_net::{TcpListener, TcpStream};
     use under_await::ch11_task::{block_on, spawn};
@@ -174,11 +177,15 @@ mod unix {
         Ok(if raised.is_ok() { wanted.min(most) } else { now })
     }
 
-    #[allow(dead_code)]
     /// Two tasks, one of which waits for a thread: the part that the chapter traces.
+    #[allow(dead_code)]
     pub(crate) fn scene() {
-        let (sender, receiver) = oneshot();
+        // How the reactor is made is not part of the story.
         let ledger = Ledger::current();
+        Ledger::close();
+        wait(Some(Duration::ZERO), || true).expect("a reactor");
+        ledger.iter().for_each(Ledger::attach);
+        let (sender, receiver) = oneshot();
         let thread = thread::spawn(move || {
             ledger.inspect(Ledger::attach);
             thread::sleep(Duration::from_millis(50));

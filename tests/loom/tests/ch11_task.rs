@@ -337,8 +337,15 @@ pub mod ch08_poll {
     /// A sleep that a byte ends.
     #[derive(Debug, Default)]
     pub struct Sleep {
-        rung: Mutex<bool>,
+        state: Mutex<State>,
         bell: Condvar,
+    }
+
+    /// Whoever wakes rings only if there is a sleep.
+    #[derive(Debug, Default)]
+    struct State {
+        parked: bool,
+        rung: bool,
     }
 
     /// As in the layer.
@@ -368,7 +375,8 @@ pub mod ch08_poll {
     impl Wake for Root {
         fn wake(self: Arc<Self>) {
             if !self.woken.swap(true, Ordering::SeqCst) {
-                *self.sleep.rung.lock().unwrap() = true;
+                let mut state = self.sleep.state.lock().unwrap();
+                state.rung = state.parked;
                 self.sleep.bell.notify_one();
             }
         }
@@ -377,11 +385,14 @@ pub mod ch08_poll {
     /// Sleeps until it is rung, unless `awake` holds.
     pub fn wait(awake: impl Fn() -> bool) -> io::Result<()> {
         SLEEP.with(|sleep| {
-            let mut rung = sleep.rung.lock().unwrap();
-            while !*rung && !awake() {
-                rung = sleep.bell.wait(rung).unwrap();
+            let mut state = sleep.state.lock().unwrap();
+            state.parked = true;
+            if !awake() {
+                while !state.rung {
+                    state = sleep.bell.wait(state).unwrap();
+                }
             }
-            *rung = false;
+            *state = State::default();
         });
         Ok(())
     }
