@@ -311,7 +311,7 @@ impl<T> Run for Task<T> {
         // Before anybody hears of the end.
         contained(|| drop(future));
         self.result.set(Some(result));
-        self.awaiting.take().map(Waker::wake);
+        self.awaiting.take().into_iter().for_each(Waker::wake);
         true
     }
 }

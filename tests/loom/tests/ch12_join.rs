@@ -52,6 +52,7 @@ use under_await::{ch01_future, ch03_waker, ledger};
 mod ch04_park;
 
 #[path = "../../../src/ch12_join.rs"]
+#[allow(unused_imports)] // The macros are for other crates.
 #[allow(dead_code, unreachable_pub)]
 mod ch12_join;
 
