@@ -573,9 +573,8 @@ fn a_connection_is_made_ready_before_it_is_begun() {
         let ledger = Ledger::open();
         block_on(TcpStream::connect(listener.local_addr().unwrap())).unwrap();
         let calls = ledger.entries().into_iter().map(|entry| entry.event).collect::<Vec<_>>();
-        let at = |name| calls.iter().position(|call| *call == Event::Call(name)).unwrap();
+        let at = |name| calls.iter().rposition(|call| *call == Event::Call(name)).expect(name);
         assert!(at("setsockopt") < at("connect"), "{calls:?}");
-        assert_eq!(ledger.count(Event::Call("setsockopt")), 1, "{calls:?}");
     });
 }
 
