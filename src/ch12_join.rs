@@ -41,31 +41,31 @@ use crate::ch03_waker::waker_fn;
 #[macro_export]
 // ANCHOR: join
 macro_rules! __join {
-    (@ $($branch:ident = $future:expr;)+) => {{
-        $( let mut $branch = ::std::pin::pin!($crate::ch12_join::maybe_done($future)); )+
+    (@ $($branch:ident)+) => {
         ::std::future::poll_fn(|cx| {
             use ::std::{prelude::rust_2024::*, task::Poll};
             let mut all_done = true;
             $( all_done &= $branch.as_mut().poll(cx).is_ready(); )+
             if !all_done { return Poll::Pending }
             Poll::Ready(($( $branch.as_mut().take_output().expect("all are done"), )+))
-        })
-        .await
-    }};
+        }).await
+    };
     ($($future:expr),+ $(,)?) => { $crate::__branches!(__join [] $($future,)+) };
 }
 // ANCHOR_END: join
 
 // ANCHOR: branches
-/// Gives each future a variable, and hands them all to the macro `$join`. The variables are all
+/// Puts each future into a variable, pinned, and calls the macro `$join` with all of them. Each is
 /// written `branch`, but what a macro names is another name in each of its expansions.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __branches {
-    ($join:ident [$($named:tt)*] $future:expr, $($rest:tt)*) => {
-        $crate::__branches!($join [$($named)* branch = $future;] $($rest)*)
-    };
-    ($join:ident [$($named:tt)*]) => { $crate::$join!(@ $($named)*) };
+    ($join:ident [$($named:ident)*] $future:expr, $($rest:tt)*) => {{
+        let branch = $crate::ch12_join::maybe_done($future);
+        let mut branch = ::std::pin::pin!(branch);
+        $crate::__branches!($join [$($named)* branch] $($rest)*)
+    }};
+    ($join:ident [$($named:ident)*]) => { $crate::$join!(@ $($named)*) };
 }
 // ANCHOR_END: branches
 
@@ -138,8 +138,7 @@ impl<T, E, F: Future<Output = Result<T, E>>> MaybeDone<F> {
 #[macro_export]
 // ANCHOR: try_join
 macro_rules! __try_join {
-    (@ $($branch:ident = $future:expr;)+) => {{
-        $( let mut $branch = ::std::pin::pin!($crate::ch12_join::maybe_done($future)); )+
+    (@ $($branch:ident)+) => {
         ::std::future::poll_fn(|cx| {
             use ::std::{prelude::rust_2024::*, task::Poll};
             // ANCHOR: todo_12_2 poll them all; be ready at the first error, or when all are done
@@ -151,9 +150,8 @@ macro_rules! __try_join {
             if !all_done { return Poll::Pending }
             Poll::Ready(Ok(($( $branch.as_mut().take_output().expect("all are done")?, )+)))
             // ANCHOR_END: todo_12_2
-        })
-        .await
-    }};
+        }).await
+    };
     ($($future:expr),+ $(,)?) => { $crate::__branches!(__try_join [] $($future,)+) };
 }
 // ANCHOR_END: try_join

@@ -66,6 +66,7 @@ mod starter_10;
 mod starter_11;
 
 // `rustfmt::skip` by itself would count as a macro, of which exported macros must not come.
+#[allow(clippy::deprecated_cfg_attr)]
 #[cfg_attr(rustfmt, rustfmt::skip)]
 #[path = "../chapters/12-join/starter.rs"]
 mod starter_12;

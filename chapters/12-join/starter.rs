@@ -43,29 +43,29 @@ use under_await::ch03_waker::waker_fn;
 #[doc(hidden)] // Shown by its other name.
 #[macro_export]
 macro_rules! __join {
-    (@ $($branch:ident = $future:expr;)+) => {{
-        $( let mut $branch = ::std::pin::pin!($crate::ch12_join::maybe_done($future)); )+
+    (@ $($branch:ident)+) => {
         ::std::future::poll_fn(|cx| {
             use ::std::{prelude::rust_2024::*, task::Poll};
             let mut all_done = true;
             $( all_done &= $branch.as_mut().poll(cx).is_ready(); )+
             if !all_done { return Poll::Pending }
             Poll::Ready(($( $branch.as_mut().take_output().expect("all are done"), )+))
-        })
-        .await
-    }};
+        }).await
+    };
     ($($future:expr),+ $(,)?) => { $crate::__branches!(__join [] $($future,)+) };
 }
 
-/// Gives each future a variable, and hands them all to the macro `$join`. The variables are all
+/// Puts each future into a variable, pinned, and calls the macro `$join` with all of them. Each is
 /// written `branch`, but what a macro names is another name in each of its expansions.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __branches {
-    ($join:ident [$($named:tt)*] $future:expr, $($rest:tt)*) => {
-        $crate::__branches!($join [$($named)* branch = $future;] $($rest)*)
-    };
-    ($join:ident [$($named:tt)*]) => { $crate::$join!(@ $($named)*) };
+    ($join:ident [$($named:ident)*] $future:expr, $($rest:tt)*) => {{
+        let branch = $crate::ch12_join::maybe_done($future);
+        let mut branch = ::std::pin::pin!(branch);
+        $crate::__branches!($join [$($named)* branch] $($rest)*)
+    }};
+    ($join:ident [$($named:ident)*]) => { $crate::$join!(@ $($named)*) };
 }
 
 pin_project! {
@@ -124,14 +124,12 @@ impl<T, E, F: Future<Output = Result<T, E>>> MaybeDone<F> {
 #[doc(hidden)] // Shown by its other name.
 #[macro_export]
 macro_rules! __try_join {
-    (@ $($branch:ident = $future:expr;)+) => {{
-        $( let mut $branch = ::std::pin::pin!($crate::ch12_join::maybe_done($future)); )+
+    (@ $($branch:ident)+) => {
         ::std::future::poll_fn(|cx| {
             use ::std::{prelude::rust_2024::*, task::Poll};
             todo!("12.2: poll them all; be ready at the first error, or when all are done")
-        })
-        .await
-    }};
+        }).await
+    };
     ($($future:expr),+ $(,)?) => { $crate::__branches!(__try_join [] $($future,)+) };
 }
 

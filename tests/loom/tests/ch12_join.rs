@@ -52,8 +52,7 @@ use under_await::{ch01_future, ch03_waker, ledger};
 mod ch04_park;
 
 #[path = "../../../src/ch12_join.rs"]
-#[allow(unused_imports)] // The macros are for other crates.
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unreachable_pub, unused_imports)]
 mod ch12_join;
 
 /// Invariant 4. Two children, each woken by a thread of its own, while the parent polls, looks at the
