@@ -73,7 +73,7 @@ pub fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> JoinHandle<F::O
     let runtime = here().expect("`spawn` outside a runtime: call it in what `block_on` runs");
     let number = runtime.place();
     let (header, waker) = runtime.header(number);
-    let future = Cell::new(Some(Box::pin(future) as Pin<Box<dyn Future<Output = F::Output>>>));
+    let future = Cell::new(Some(Box::pin(future) as Boxed<F::Output>));
     let (result, awaiting) = Default::default();
     let task = Rc::new(Task { header, waker, future, result, awaiting });
     runtime.tasks.borrow_mut()[number as usize] = Some(task.clone());
@@ -99,13 +99,15 @@ struct Remote {
     sleeper: Arc<Root>,
 }
 
+type Boxed<T> = Pin<Box<dyn Future<Output = T>>>;
+
 /// A task; its handle has a share of it.
 struct Task<T> {
     header: Arc<Header>,
     /// The header as a waker, made once: every further one would cost an atomic increment.
     waker: Waker,
     /// Away while it is polled, and for good when it is over.
-    future: Cell<Option<Pin<Box<dyn Future<Output = T>>>>>,
+    future: Cell<Option<Boxed<T>>>,
     /// What came of it, until the handle takes it.
     result: Cell<Option<Result<T, JoinError>>>,
     /// Who waits for that.
@@ -194,7 +196,9 @@ impl Runtime {
             contained(|| drop(task));
         }
     }
+}
 
+impl Runtime {
     /// Has the kernel say what is ready, and sleeps until something is if nobody is in the queue.
     fn wait(&self) {
         let sleeper = &self.remote.sleeper;
@@ -271,7 +275,7 @@ impl<T> Run for Task<T> {
             if abort || self.header.aborted.load(Ordering::Relaxed) {
                 return Poll::Ready(Err(JoinError { panic: None }));
             }
-            todo!("11.3: poll the future; a panic is a result as well, and no panic here")
+            poll_caught(&mut future, cx)
         });
         let Poll::Ready(result) = polled else {
             self.future.set(Some(future));
@@ -283,6 +287,11 @@ impl<T> Run for Task<T> {
         self.awaiting.take().map(Waker::wake);
         true
     }
+}
+
+/// Polls `future`. A panic is a result as well.
+fn poll_caught<T>(future: &mut Boxed<T>, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+    todo!("11.3: poll; of a panic make a `JoinError` that has its payload")
 }
 
 /// Awaits a task: a future of its output. Dropped, it leaves the task to itself.
