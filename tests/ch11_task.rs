@@ -535,9 +535,6 @@ fn what_is_spawned_by_a_drop_at_the_end_is_dropped() {
         let handles = Rc::new(RefCell::new(Vec::new()));
         let (token, handed) = (drops.token(), handles.clone());
         block_on(async move {
-            // They leave their numbers behind.
-            (0..5).for_each(|_| drop(spawn(ready(()))));
-            pass().await;
             spawn(with(
                 OnDrop::new(move || {
                     let inner = OnDrop::new(move || drop(spawn(hold(token))));
@@ -546,9 +543,14 @@ fn what_is_spawned_by_a_drop_at_the_end_is_dropped() {
                 pending::<()>(),
             ));
             spawn(pending::<()>());
+            // They leave their numbers behind, and those are higher.
+            (0..5).for_each(|_| drop(spawn(ready(()))));
+            pass().await;
         });
         assert_eq!(drops.count(), 1);
-        for handle in handles.take() {
+        let handles = handles.take();
+        assert_eq!(handles.len(), 1);
+        for handle in handles {
             assert!(block_on(handle).unwrap_err().is_cancelled());
         }
     });
