@@ -311,7 +311,9 @@ impl<T> Run for Task<T> {
         // Before anybody hears of the end.
         contained(|| drop(future));
         self.result.set(Some(result));
-        self.awaiting.take().map(Waker::wake);
+        if let Some(waker) = self.awaiting.take() {
+            waker.wake();
+        }
         true
     }
 }

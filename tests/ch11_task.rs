@@ -2,6 +2,7 @@
 //! runtime does is in `tests/conformance.rs`.
 
 #![cfg(all(unix, not(miri)))] // poll(2) and select(2).
+#![allow(clippy::async_yields_async)] // Handles that outlive their runtime are part of the story.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -307,7 +308,8 @@ fn a_wake_after_the_end_of_the_runtime_does_nothing() {
                 yield_now().await;
                 keep.borrow_mut().extend(waker.take());
             }
-            poll_fn(|cx| Poll::Ready(keep.borrow_mut().push(cx.waker().clone()))).await;
+            let waker = own_waker().await;
+            keep.borrow_mut().push(waker);
         });
         let wakers = wakers.take();
         assert_eq!(wakers.len(), 3);
@@ -465,7 +467,8 @@ fn a_future_is_polled_and_dropped_on_its_thread() {
                 let (watched, kept) = (watched(), kept.clone());
                 spawn(async move {
                     let _watched = watched;
-                    poll_fn(|cx| Poll::Ready(kept.lock().unwrap().push(cx.waker().clone()))).await;
+                    let waker = own_waker().await;
+                    kept.lock().unwrap().push(waker);
                     if !ends {
                         pending::<()>().await;
                     }
@@ -590,8 +593,7 @@ fn a_future_is_dropped_before_its_handle_is_told() {
             let aborted = spawn(hold(aborted));
             for (i, mut handle) in [finished, aborted].into_iter().enumerate() {
                 let (drops, seen) = (drops.clone(), seen.clone());
-                let told = RingOnce::new(move || seen.borrow_mut().push(drops.count()));
-                let waker = told.waker();
+                let waker = ring_once(move || seen.borrow_mut().push(drops.count()));
                 assert!(Pin::new(&mut handle).poll(&mut Context::from_waker(&waker)).is_pending());
                 if i == 1 {
                     handle.abort();
@@ -806,14 +808,14 @@ fn a_waker_that_polls_at_once_finds_all_in_its_place() {
                 7
             })));
             let (polled, seen) = (handle.clone(), output.clone());
-            let waker = RingOnce::new(move || {
+            let waker = ring_once(move || {
                 let mut cx = Context::from_waker(Waker::noop());
                 if let Poll::Ready(result) = Pin::new(&mut *polled.borrow_mut()).poll(&mut cx) {
                     seen.set(result.unwrap());
                 }
                 spawn(ready(())).abort();
             });
-            let mut cx = Context::from_waker(waker.as_ref());
+            let mut cx = Context::from_waker(&waker);
             assert!(Pin::new(&mut *handle.borrow_mut()).poll(&mut cx).is_pending());
             pass().await;
             assert_eq!(output.get(), 7);
@@ -1184,6 +1186,11 @@ fn counted(ready_at: u32) -> (Rc<Cell<u32>>, Rc<Cell<Option<Waker>>>) {
     (polls, waker)
 }
 
+/// The waker of the task that asks.
+async fn own_waker() -> Waker {
+    poll_fn(|cx| Poll::Ready(cx.waker().clone())).await
+}
+
 /// Time for everything that is in a queue, that of other threads included.
 async fn pass() {
     for _ in 0..200 {
@@ -1274,42 +1281,25 @@ impl Drop for SendOnDrop {
     }
 }
 
-/// A waker that does something on this thread, the first time it is woken.
-struct RingOnce;
+type Ring = Box<dyn FnOnce()>;
 
 thread_local! {
-    static RINGS: RefCell<Vec<Option<Box<dyn FnOnce()>>>> = const { RefCell::new(Vec::new()) };
+    static RINGS: RefCell<Vec<Option<Ring>>> = const { RefCell::new(Vec::new()) };
 }
 
-impl RingOnce {
-    #[allow(clippy::new_ret_no_self)]
-    fn new(f: impl FnOnce() + 'static) -> RingOnceWaker {
-        let number = RINGS.with_borrow_mut(|rings| {
-            rings.push(Some(Box::new(f)));
-            rings.len() - 1
-        });
-        let waker = waker_fn(move || {
-            let ring = RINGS.with_borrow_mut(|rings| rings[number].take());
-            if let Some(ring) = ring {
-                ring();
-            }
-        });
-        RingOnceWaker(waker)
-    }
-}
-
-struct RingOnceWaker(Waker);
-
-impl RingOnceWaker {
-    fn waker(&self) -> Waker {
-        self.0.clone()
-    }
-}
-
-impl AsRef<Waker> for RingOnceWaker {
-    fn as_ref(&self) -> &Waker {
-        &self.0
-    }
+/// A waker that does something on this thread, the first time it is woken; what it does need not be
+/// `Send`.
+fn ring_once(f: impl FnOnce() + 'static) -> Waker {
+    let number = RINGS.with_borrow_mut(|rings| {
+        rings.push(Some(Box::new(f)));
+        rings.len() - 1
+    });
+    waker_fn(move || {
+        let ring = RINGS.with_borrow_mut(|rings| rings[number].take());
+        if let Some(ring) = ring {
+            ring();
+        }
+    })
 }
 
 /// A pipe whose reading end does not block.

@@ -321,7 +321,8 @@ checks! {
             let (token, keep) = (drops.token(), kept.clone());
             crew.spawn(poll_fn(move |cx| {
                 let _token = &token;
-                Poll::Ready(keep.borrow_mut().push(cx.waker().clone()))
+                keep.borrow_mut().push(cx.waker().clone());
+                Poll::Ready(())
             }));
         }
         crew.run();

@@ -30,7 +30,9 @@ pub fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> JoinHandle<F::O
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
     right(poll_fn(|cx| {
-        PANIC.take().map(|panic| resume_unwind(panic));
+        if let Some(panic) = PANIC.take() {
+            resume_unwind(panic);
+        }
         future.as_mut().poll(cx)
     }))
 }
