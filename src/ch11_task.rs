@@ -311,9 +311,7 @@ impl<T> Run for Task<T> {
         // Before anybody hears of the end.
         contained(|| drop(future));
         self.result.set(Some(result));
-        if let Some(waker) = self.awaiting.take() {
-            waker.wake();
-        }
+        self.awaiting.take().inspect(Waker::wake_by_ref);
         true
     }
 }

@@ -212,6 +212,21 @@ fn a_leaf_is_ready_only_when_it_has_fired() {
     });
 }
 
+/// Two are ready at the same time, and the waker of the first panics.
+#[test]
+fn a_waker_that_panics_keeps_no_other_from_being_woken() {
+    on_both(LIMIT, |_| {
+        let pipes = [pipe(), pipe()];
+        let rows = [register(&pipes[0].0), register(&pipes[1].0)];
+        let broken = waker_fn(|| panic!("in a waker"));
+        rows[0].wait_for(ToRead, &mut Context::from_waker(&broken)).unwrap();
+        let bell = leave(&rows[1], ToRead);
+        pipes.iter().for_each(|(_, writer)| put(writer, b"!"));
+        wait(None, || false).unwrap();
+        assert_eq!(bell.rung(), 1);
+    });
+}
+
 // ── Invariant 3: no stray wake ──
 
 /// K27. The number goes to another descriptor at once; whoever had it hears nothing of that one.

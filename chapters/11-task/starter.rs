@@ -284,7 +284,7 @@ impl<T> Run for Task<T> {
         // Before anybody hears of the end.
         contained(|| drop(future));
         self.result.set(Some(result));
-        self.awaiting.take().into_iter().for_each(Waker::wake);
+        self.awaiting.take().inspect(Waker::wake_by_ref);
         true
     }
 }
