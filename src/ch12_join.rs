@@ -115,8 +115,9 @@ impl<F: Future> Future for MaybeDone<F> {
 
 impl<F: Future> MaybeDone<F> {
     /// Takes the output, if it is there.
-    pub fn take_output(self: Pin<&mut Self>) -> Option<F::Output> {
-        let MaybeDone::Done { .. } = *self else { return None };
+    pub fn take_output(mut self: Pin<&mut Self>) -> Option<F::Output> {
+        // Not `&*self`: a future may have borrowed from itself, and nobody else may look into it then.
+        let MaybeDoneState::Done { .. } = self.as_mut().project() else { return None };
         match self.project_replace(MaybeDone::Gone) {
             MaybeDoneOwned::Done { output } => Some(output),
             _ => unreachable!("the output was there"),
@@ -126,8 +127,8 @@ impl<F: Future> MaybeDone<F> {
 
 impl<T, E, F: Future<Output = Result<T, E>>> MaybeDone<F> {
     /// Takes the output, if it is there and an error.
-    pub fn take_error(self: Pin<&mut Self>) -> Option<E> {
-        let MaybeDone::Done { output: Err(_) } = *self else { return None };
+    pub fn take_error(mut self: Pin<&mut Self>) -> Option<E> {
+        let MaybeDoneState::Done { output: Err(_) } = self.as_mut().project() else { return None };
         self.take_output()?.err()
     }
 }
@@ -302,10 +303,10 @@ impl<F: Future, T> JoinAll<F, T> {
         for number in self.woken.drain(..) {
             let mut child = element(self.children.as_mut(), number);
             // Who is done may have been woken once more.
-            let MaybeDone::Future { .. } = *child else { continue };
+            let MaybeDoneState::Future { .. } = child.as_mut().project() else { continue };
             let mut cx = Context::from_waker(&self.wakers[number]);
             self.left -= usize::from(child.as_mut().poll(&mut cx).is_ready());
-            if matches!(&*child, MaybeDone::Done { output } if is_end(output)) {
+            if matches!(child.project(), MaybeDoneState::Done { output } if is_end(output)) {
                 return Poll::Ready(());
             }
         }
