@@ -10,7 +10,7 @@ use std::net::{self, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::{Pin, pin};
 use std::process::{Command, Stdio};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -320,6 +320,29 @@ fn after_the_data_comes_the_end() {
         for _ in 0..3 {
             assert_eq!(block_on(stream.read(&mut buffer)).unwrap(), 0);
         }
+    });
+}
+
+/// Invariant 2. After a short read there is a wait, but not for a buffer without room; and after the end
+/// there is none, for the end stays.
+#[test]
+fn neither_no_room_nor_the_end_is_waited_for() {
+    within(LIMIT, || {
+        let (one, mut other) = pair();
+        let mut stream = TcpStream::from_std(one).unwrap();
+        let mut buffer = [0; 64];
+        other.write_all(b"ten bytes.").unwrap();
+        assert_eq!(block_on(stream.read(&mut buffer)).unwrap(), 10);
+        let mut cx = Context::from_waker(Waker::noop());
+        let none = Pin::new(&mut stream).poll_read(&mut cx, &mut []);
+        assert!(matches!(none, Poll::Ready(Ok(0))), "{none:?}");
+        other.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(block_on(stream.read(&mut buffer)).unwrap(), 0);
+        let ledger = Ledger::open();
+        for _ in 0..3 {
+            assert_eq!(block_on(stream.read(&mut buffer)).unwrap(), 0);
+        }
+        assert_eq!((ledger.count(Event::Call("recv")), ledger.lines()), (3, 3));
     });
 }
 
