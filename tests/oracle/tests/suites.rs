@@ -50,6 +50,9 @@ const SUBJECTS: &[(&str, &[Check], &[&str])] = &[
             "dropped_after_a_poll",
             "ready_from_its_deadline_on", // Deadlines are rounded up to the next millisecond.
             "timers_come_and_go_while_others_fire", // Up to 32 wakers are taken, and woken after that.
+            "asks_for_the_time_to_the_first_deadline", // These three call our `wait`.
+            "one_wait_wakes_all_that_are_due",
+            "one_look_at_the_clock",
         ],
     ),
     (
@@ -61,6 +64,9 @@ const SUBJECTS: &[(&str, &[Check], &[&str])] = &[
             "dropped_after_a_poll",
             "timers_come_and_go_while_others_fire", // All that are due are taken, and woken after that.
             "held_up",                              // The ticker is ours, and so is its timer.
+            "asks_for_the_time_to_the_first_deadline", // These three call our `wait`.
+            "one_wait_wakes_all_that_are_due",
+            "one_look_at_the_clock",
         ],
     ),
     (
@@ -70,6 +76,8 @@ const SUBJECTS: &[(&str, &[Check], &[&str])] = &[
             "the_newest_waker",            // A waker that is replaced is woken as well.
             "waits_for_a_free_descriptor", // The listener is ours, and so are its faults.
             "other_errors_are_returned",
+            "what_cannot_be_watched_is_an_error", // It is our reactor that refuses.
+            "the_first_that_answers",             // Its attempts are counted in our ledger.
         ],
     ),
 ];
