@@ -182,12 +182,15 @@ pub fn set_option(socket: &impl AsFd, level: i32, option: i32, value: i32) -> io
 // ANCHOR_END: tcp_socket
 
 // ANCHOR: recv
-/// Reads from `socket`: some of what is there, or 0 bytes at its end.
+/// Reads from `socket`: some of what is there, or 0 bytes at its end. Without room, it is 0 as well.
 ///
 /// # Errors
 /// What recv(2) says.
 #[cfg(unix)]
 pub fn recv(mut socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    if buffer.is_empty() {
+        return Ok(0); // recv(2) would wait until there is something to leave where it is.
+    }
     let portion = portion(buffer.len());
     attempt("recv", || socket.read(&mut buffer[..portion]))
 }
