@@ -727,15 +727,14 @@ fn join_does_what_futures_does() {
         let log = RefCell::new(Vec::new());
         let child = |name: u8, n: u32| noted(&log, name, yields(name, n));
         let ours = run(&log, async { join!(child(0, a), child(1, b), child(2, c)) });
-        let futures = run(&log, async { futures::join!(child(0, a), child(1, b), child(2, c)) });
+        let futures = run(&log, theirs::join3(child(0, a), child(1, b), child(2, c)));
         assert_eq!(ours, futures);
         // What the chapter says that it expands to.
-        let theirs = run(&log, async { futures::join!(child(0, a), child(1, b)) });
+        let theirs = run(&log, theirs::join(child(0, a), child(1, b)));
         assert_eq!(run(&log, expansion::expanded(child(0, a), child(1, b))), theirs);
         let child = |name: u8, n: u32| noted(&log, name, yields(ends[usize::from(name)], n));
         let ours = run(&log, async { try_join!(child(0, a), child(1, b), child(2, c)) });
-        let futures =
-            run(&log, async { futures::try_join!(child(0, a), child(1, b), child(2, c)) });
+        let futures = run(&log, theirs::try_join3(child(0, a), child(1, b), child(2, c)));
         assert_eq!(ours, futures);
     }
 }

@@ -14,14 +14,14 @@ pub mod extend {
     pub use futures::future::join3;
 
     pub async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
-        futures::join!(a, b)
+        futures::future::join(a, b).await
     }
 
     pub async fn try_both<A, B, E>(
         a: impl Future<Output = Result<A, E>>,
         b: impl Future<Output = Result<B, E>>,
     ) -> Result<(A, B), E> {
-        futures::try_join!(a, b)
+        futures::future::try_join(a, b).await
     }
 
     pub struct Unordered<F>(FuturesUnordered<F>);

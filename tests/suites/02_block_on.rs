@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use under_await::ch01_future::{poll_once, yield_now};
 use under_await::ledger::watch;
 
-use crate::support::{Bell, Event, Ledger, checks, cloning, ensure, fail, later, ledger};
+use crate::support::{Bell, Event, Ledger, checks, cloning, ensure, fail, later, ledger, scaled};
 
 use subject::extend::{block_on_at_most, block_on_two, flag};
 use subject::{block_on, block_on_counting};
@@ -256,7 +256,7 @@ checks! {
                 ledger.record("setter", Event::Note("is called while the waker is cloned"));
                 let thread = thread::spawn(move || setter.set());
                 // It may have to wait for a lock that this poll holds: that is right, too.
-                let deadline = Instant::now() + Duration::from_millis(100);
+                let deadline = Instant::now() + scaled(Duration::from_millis(100));
                 while !thread.is_finished() && Instant::now() < deadline {
                     thread::yield_now();
                 }
@@ -267,7 +267,7 @@ checks! {
         let mut flag = Box::pin(flag);
         ledger.record("flag", Event::Poll);
         let answer = flag.as_mut().poll(&mut Context::from_waker(&waker));
-        let deadline = Instant::now() + Duration::from_millis(500);
+        let deadline = Instant::now() + scaled(Duration::from_millis(500));
         while answer.is_pending() && bell.wakes() == 0 && Instant::now() < deadline {
             thread::yield_now();
         }

@@ -275,7 +275,7 @@ checks! {
         let start = Instant::now();
         let output = block_on_for(
             poll_fn(|cx| {
-                if start.elapsed() > Duration::from_millis(1000) {
+                if start.elapsed() > scaled(Duration::from_millis(1000)) {
                     return Poll::Ready(());
                 }
                 cx.waker().wake_by_ref();

@@ -596,8 +596,8 @@ impl Meddler {
             f();
             let _ = Signal::send(&answered, ());
         });
-        let limit = Duration::from_millis(300);
-        if answer.recv_timeout(scaled(limit)).is_err() {
+        let limit = scaled(Duration::from_millis(1000));
+        if answer.recv_timeout(limit).is_err() {
             let (what, when) = match self.moment {
                 Moment::Wake(by) => ("woken", format!("by {by}")),
                 Moment::Drop => ("dropped", "by the poll that replaced it".to_owned()),
@@ -606,7 +606,8 @@ impl Meddler {
             fail!(
                 "woken-under-lock",
                 "While a waker was being {what} {when}, another thread used {uses}, and had no answer \
-                 for 300 ms. It waits for a lock that is held until the waker is done."
+                 for {} ms. It waits for a lock that is held until the waker is done.",
+                limit.as_millis()
             );
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use under_await::sys::{self, Faults};
 
-use crate::support::{Event, Ledger, allocations, checks, ensure, interruptions, ledger};
+use crate::support::{Event, Ledger, allocations, checks, ensure, interruptions, ledger, scaled};
 
 use subject::extend::{SelfPipe, add_flags, errno, exchange, on_signal, timeout};
 use subject::{Answer, ask, multiplexed, non_blocking};
@@ -386,7 +386,7 @@ fn in_step(script: &'static str) -> Vec<PipeReader> {
                 return;
             }
             let (start, mut left) = (Instant::now(), 1);
-            while left > 0 && start.elapsed() < Duration::from_millis(100) {
+            while left > 0 && start.elapsed() < scaled(Duration::from_millis(100)) {
                 thread::sleep(Duration::from_micros(200));
                 // SAFETY: the descriptor is open, and `FIONREAD` writes an integer.
                 unsafe { libc::ioctl(watched[pipe].as_raw_fd(), libc::FIONREAD, &mut left) };

@@ -15,7 +15,7 @@ use futures::future::{join, join_all};
 use under_await::ledger::watch;
 use under_await::sys::{self, Faults};
 
-use crate::support::{Bell, Event, checks, ensure, fail, interruptions, later, ledger, panics};
+use crate::support::{Bell, Event, checks, ensure, fail, interruptions, later, ledger, panics, scaled};
 
 use subject::extend::{gather, readable_within};
 use subject::{FdSet, block_on, readable, select, writable};
@@ -138,7 +138,7 @@ checks! {
             ledger().record("helper", Event::Note("writes into b"));
             put(&to_b, b"!");
             // However busy the machine is: `a` comes when `b` has been heard of.
-            let _ = told.recv_timeout(Duration::from_millis(200));
+            let _ = told.recv_timeout(scaled(Duration::from_millis(200)));
             ledger().record("helper", Event::Note("writes into a"));
             put(&to_a, b"!");
             (to_a, to_b)
@@ -262,16 +262,17 @@ checks! {
     /// Signals do not make the wait longer, however many they are.
     "7.4" fn signals_do_not_stretch_it() {
         let (reader, _writer) = pipe();
-        let stop = interruptions(60);
+        let (limit, signals) = (scaled(Duration::from_millis(120)), scaled(Duration::from_millis(800)));
+        let stop = interruptions(signals.as_millis() as u32 / 10);
         let start = Instant::now();
-        let ready = readable_within(&reader, Duration::from_millis(45));
+        let ready = readable_within(&reader, limit);
         let in_time = stop();
         ensure!(ready.is_ok_and(|ready| !ready), "wrong-result", "An empty pipe was readable.");
         ensure!(
             in_time,
             "not-on-time",
-            "A signal came every 10 ms, 60 of them, and a wait of 45 ms was over after the last one: it \
-             took {} ms.",
+            "A signal came every 10 ms, and a wait of {} ms was over after the last of them: it took {} ms.",
+            limit.as_millis(),
             start.elapsed().as_millis()
         );
     }
@@ -309,12 +310,11 @@ checks! {
         let ledger = ledger();
         in_a_thread(move || drop(give.send(gather(vec![a, b]))));
         drop(helper.join());
-        let Ok(bytes) = take.recv_timeout(Duration::from_millis(500)) else {
+        let Ok(bytes) = take.recv_timeout(scaled(Duration::from_millis(500))) else {
             let calls = ledger.count(Event::Call("select"));
             fail!(
                 "stuck",
-                "Two pipes have ended, and after another 500 ms `gather` has not; calls of `select`: \
-                 {calls}."
+                "Two pipes have ended, and `gather` has not come back since; calls of `select`: {calls}."
             );
         };
         let bytes = bytes.unwrap();

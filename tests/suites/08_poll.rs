@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use libc::{POLLERR, POLLHUP, POLLNVAL, c_short, pollfd};
 
 use crate::support::schedules::{Orders, actor, every_order, model};
-use crate::support::{Bell, Event, Ledger, checks, ensure, fail, ledger};
+use crate::support::{Bell, Event, Ledger, checks, ensure, fail, ledger, scaled};
 use under_await::sys::{self, Faults};
 use under_await::waker_fn;
 
@@ -375,7 +375,7 @@ checks! {
         let registration = register(&reader);
         let bells = [leave(&registration, Direction::Read), leave(&registration, Direction::Write)];
         drop(writer);
-        let end = Instant::now() + Duration::from_millis(300);
+        let end = Instant::now() + scaled(Duration::from_millis(300));
         let mut seen = [0, 0];
         while seen.contains(&0) && Instant::now() < end {
             wait_ms(20);

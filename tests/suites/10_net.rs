@@ -22,7 +22,7 @@ use under_await::sys;
 use under_await::sys::Faults;
 
 use crate::support::net::{black_hole, pair, refused, reset};
-use crate::support::{Bell, Event, Ledger, checks, ensure, ledger};
+use crate::support::{Bell, Event, Ledger, checks, ensure, ledger, scaled};
 
 use subject::extend::{accept_patiently, connect_any, write_all, write_all_vectored};
 use subject::{Async, TcpListener, TcpStream, connected};
@@ -445,14 +445,14 @@ checks! {
     "10.6" fn other_errors_are_returned() {
         let (listener, _client) = knocked();
         fail_accept(libc::EINVAL);
-        let limit = Duration::from_millis(300);
+        let limit = scaled(Duration::from_secs(1));
         let result = block_on(timeout(limit, accept_patiently(&listener)));
         sys::inject(None);
         let errno = result.map(|result| result.map(drop).map_err(|error| error.raw_os_error()));
         ensure!(
             errno == Ok(Err(Some(libc::EINVAL))),
             "wrong-result",
-            "accept failed with `EINVAL`, which stays as it is, and within 300 ms it gave {errno:?}."
+            "accept failed with `EINVAL`, which stays as it is, and within a second it gave {errno:?}."
         );
     }
 }
