@@ -1,3 +1,3 @@
-//! Nothing here: see `tests/`. Each file there but `models.rs` holds the runtimes in use to one kind of promise that the
+//! Nothing here: see `tests/`. Each file there holds the runtimes in use to one kind of promise that the
 //! book makes for its own: `suites.rs` by the checks of the exercises, the others by checks that are run
-//! on our layers beside them.
+//! on our layers beside them. `models.rs` holds ours to what can be said in a few lines.
