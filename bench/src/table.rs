@@ -38,7 +38,7 @@ fn per(time: Duration, size: u64) -> f64 {
 }
 
 /// Prints the medians in `unit`, and their ratios to the first peer's, which is ours. Every round is
-/// `size` times the workload. `goal` is how much of the best peer's we may need.
+/// `size` times the workload.
 pub(crate) fn compare(title: &str, unit: &str, size: u64, mut peers: Vec<Peer<'_>>) {
     if !std::env::args().nth(1).is_none_or(|wanted| title.contains(&wanted)) {
         return;
