@@ -127,7 +127,7 @@ checks! {
 
     /// When all goes well, `try_join!` is `Ok` of all.
     "12.2" fn all_goes_well() {
-        let output = block_on(try_both(ends(2, Ok(1)), ends(0, Ok(2))));
+        let output = block_on(watch("try_join!", try_both(ends(2, Ok(1)), ends(0, Ok(2)))));
         ensure!(
             output == Ok((1, 2)), "wrong-result",
             "The branches gave Ok(1) and Ok(2); `try_join!` gave {output:?}."
@@ -710,8 +710,9 @@ fn took_turns(join: &str, branches: &str, steps: &str) {
     let needed = (0..3).flat_map(round).collect::<String>();
     ensure!(
         steps == needed, "waits-for-one",
-        "The branches of `{join}` gave way after every step. Their steps were: {steps}\n\
-         Needed: {needed}"
+        "The branches of `{join}` gave way after every step.\n\
+         Steps:  {}\n\
+         Needed: {}", steps.trim_end(), needed.trim_end()
     );
 }
 
