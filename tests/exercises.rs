@@ -374,9 +374,11 @@ chapter! {
     ch12, "12-join", "12_join", ch12_join, starter_12,
     except {}
     mistakes {
-        a_line_for_every_wake as_they_come asks_everybody begins_at_the_front forgets_while_it_polls
-        hears_everybody_out leaves_with_the_list one_await_each polls_the_done skips_who_came_before
-        takes_what_is_there tells_it_under_the_lock tells_the_first_parent turns_them_round
+        a_line_for_every_wake a_waker_for_every_poll as_they_come asks_everybody begins_at_the_front
+        counts_the_done_twice forgets_while_it_polls hears_everybody_out keeps_who_is_done
+        last_woken_first_polled leaves_with_the_list looks_when_it_has_nobody one_await_each polls_the_done
+        polls_until_nobody_is_woken skips_who_came_before takes_what_is_there tells_before_it_writes
+        tells_it_under_the_lock tells_the_first_parent turns_them_round
     }
 }
 

@@ -163,7 +163,8 @@ pub struct WokenList(Mutex<State>);
 struct State {
     /// The children that were woken since the last look, in that order.
     woken: Vec<usize>,
-    /// Whether a child stands there: once is enough, however often it is woken.
+    /// Whether a child stands there: once is enough, however often it is woken. It has places up to the
+    /// highest number that was ever woken.
     is_woken: Vec<bool>,
     /// The waker of the last look, until it is told.
     parent: Option<Waker>,

@@ -24,14 +24,16 @@ checks! {
     "12.1" fn keeps_its_output() {
         let (gate, key) = gate(7);
         let mut child = pin!(maybe_done(gate));
-        is_pending(poll_once(child.as_mut()), "Its future was pending");
+        let (bell, waker) = Bell::new();
+        let cx = &mut Context::from_waker(&waker);
+        is_pending(child.as_mut().poll(cx), "Its future was pending");
         ensure!(
             child.as_mut().take_output().is_none(),
             "wrong-result", "The future was pending, and there was an output to take."
         );
         key.open();
         for poll in 1..=3 {
-            let answer = poll_once(child.as_mut());
+            let answer = child.as_mut().poll(cx);
             ensure!(
                 answer.is_ready(), "wrong-result",
                 "Its future was ready; poll {poll} after that gave {answer:?}. `Ready` is needed, as long as \
@@ -42,6 +44,16 @@ checks! {
         ensure!(
             polls == 2, "polled-after-ready",
             "The future was pending at its first poll and ready at its second. It was polled {polls} times."
+        );
+        let rung = bell.rung();
+        ensure!(
+            rung > 0, "never-woken",
+            "The future called the waker of its poll, and the task was not woken: the future got another waker."
+        );
+        ensure!(
+            rung == 1, "busy-poll",
+            "The future woke its task once, and the task was woken {rung} times. Who passes polls on wakes \
+             nobody."
         );
         let outputs = (child.as_mut().take_output(), child.as_mut().take_output());
         ensure!(
@@ -87,8 +99,8 @@ checks! {
     /// Branches take turns: none waits for another one to be done.
     "12.1" fn branches_take_turns() {
         let steps = RefCell::new(String::new());
-        let output = block_on(both(walk(&steps, 'a'), walk(&steps, 'b')));
-        took_turns("join!", &steps.take());
+        let output = block_on(watch("join!", both(walk(&steps, 'a'), walk(&steps, 'b'))));
+        took_turns("join!", "ab", &steps.take());
         ensure!(output == ('a', 'b'), "wrong-result", "`join!` gave {output:?}, not ('a', 'b').");
     }
 
@@ -115,15 +127,19 @@ checks! {
 
     /// When all goes well, `try_join!` is `Ok` of all.
     "12.2" fn all_goes_well() {
-        let output = block_on(try_both(ends(2, Ok(1)), ends(0, Ok(2))));
+        let output = block_on(watch("try_join!", try_both(ends(2, Ok(1)), ends(0, Ok(2)))));
         ensure!(
             output == Ok((1, 2)), "wrong-result",
             "The branches gave Ok(1) and Ok(2); `try_join!` gave {output:?}."
         );
         let steps = RefCell::new(String::new());
         let walk = async |name| Ok::<_, ()>(walk(&steps, name).await);
-        let _: Result<(char, char), ()> = block_on(try_both(walk('a'), walk('b')));
-        took_turns("try_join!", &steps.take());
+        let both = watch("try_join!", try_both(walk('a'), walk('b')));
+        let _: Result<(char, char), ()> = block_on(both);
+        took_turns("try_join!", "ab", &steps.take());
+        let closed = || async { Ok::<_, ()>(pending::<u32>().await) };
+        let mut both = pin!(try_both(closed(), closed()));
+        sleeps("try_join!", |cx| both.as_mut().poll(cx));
     }
 
     /// The first error is the end: nobody waits for the others, and they are dropped.
@@ -190,11 +206,12 @@ checks! {
     /// Who is woken often stands on the list once.
     "12.3" fn the_list_notes_each_once() {
         let (list, wakers) = list(2);
-        (0..1000).for_each(|_| wakers[1].wake_by_ref());
+        (0..1000).for_each(|n| wakers[(n + 1) % 2].wake_by_ref());
         let seen = look(&list, Waker::noop());
         ensure!(
-            seen.len() == 1, "piles-up",
-            "One child was woken 1000 times, and stands on the list {} times. Once is enough.", seen.len()
+            seen.len() == 2, "piles-up",
+            "Two children were woken 500 times each, and the list has {} entries. Once is enough for each.",
+            seen.len()
         );
         wakers[1].wake_by_ref();
         let seen = look(&list, Waker::noop());
@@ -210,15 +227,15 @@ checks! {
         let ((a, parent_a), (b, parent_b)) = (Bell::new(), Bell::new());
         look(&list, &parent_a);
         look(&list, &parent_b);
-        wakers.iter().for_each(Waker::wake_by_ref);
+        [0, 0, 1, 1].map(|child: usize| wakers[child].wake_by_ref());
         let rung = (a.rung(), b.rung());
         ensure!(
             rung.1 > 0, "never-woken",
-            "A looked, and then B. Two children were woken, and the parents {rung:?} times. (0, 1) is needed."
+            "A looked, and then B. Two children were woken twice each, and the parents {rung:?} times. (0, 1) is needed."
         );
         ensure!(
             rung == (0, 1), "wrong-wake",
-            "A looked, and then B. Two children were woken, and the parents {rung:?} times. (0, 1) is needed: \
+            "A looked, and then B. Two children were woken twice each, and the parents {rung:?} times. (0, 1) is needed: \
              one wake is one poll, and at that poll both are on the list."
         );
     }
@@ -227,12 +244,24 @@ checks! {
     "12.3" fn the_list_tells_the_parent_unlocked() {
         let (list, wakers) = list(2);
         let looks = list.clone();
-        look(&list, &meddler(move || drop(look(&looks, Waker::noop()))));
+        let (told, seen) = mpsc::channel();
+        look(&list, &meddler(move || drop(told.send(look(&looks, Waker::noop())))));
         wakers[0].wake_by_ref();
+        let seen = seen.try_recv();
+        ensure!(
+            seen == Ok(vec![0]), "lost-wake",
+            "Child 0 was woken. When the parent was told, it looked at the list and saw {seen:?}; Ok([0]) is \
+             needed. What it does not see then, nobody will tell it of."
+        );
     }
 
     /// `join_all` gives the outputs in the order of the futures.
     "12.4" fn outputs_in_the_order_of_the_futures() {
+        let answer = poll_once(pin!(join_all(Vec::<Gate>::new())));
+        ensure!(
+            answer == Poll::Ready(vec![]), "stuck",
+            "A `join_all` of nobody has nobody to wait for, and its first poll gave {answer:?}."
+        );
         let (gates, keys) = gates(5);
         let mut all = pin!(join_all(gates));
         is_pending(poll_once(all.as_mut()), "No child was ready");
@@ -242,6 +271,11 @@ checks! {
         }
         keys[1].open();
         let answer = poll_once(all.as_mut());
+        ensure!(
+            answer.is_ready(), "lost-wake",
+            "Five children were ready, one before each poll of the join, and each had called the waker of its \
+             poll. After the last of them `join_all` gave {answer:?}: somebody who was woken was not polled."
+        );
         ensure!(
             answer == Poll::Ready(vec![0, 1, 2, 3, 4]), "wrong-result",
             "Five children with the outputs 0 to 4 were ready in the order 3, 0, 4, 2, 1. `join_all` gave \
@@ -254,9 +288,15 @@ checks! {
         const N: usize = 40;
         let (gates, keys) = gates(N);
         let mut all = pin!(join_all(gates));
+        is_pending(poll_once(all.as_mut()), "No child was ready");
         for key in keys.iter().rev() {
-            is_pending(poll_once(all.as_mut()), "Not all children were ready");
+            let bell = sleeps("join_all", |cx| all.as_mut().poll(cx));
             key.open();
+            ensure!(
+                bell.is_rung(), "old-waker",
+                "`join_all` was polled with one waker, and then with another one. A child was woken, and the \
+                 second waker was not."
+            );
         }
         let answer = poll_once(all.as_mut());
         ensure!(answer.is_ready(), "stuck", "All {N} children were ready, and `join_all` was pending.");
@@ -265,6 +305,33 @@ checks! {
             polls <= 2 * N as u32 + 1, "busy-poll",
             "{N} children were ready one at a time. They were polled {polls} times, {} are needed: one for \
              each, and one for each wake.", 2 * N
+        );
+    }
+
+    /// A poll is one round, also for a child that wakes itself in every poll.
+    "12.4" fn a_poll_is_one_round() {
+        let polls = Cell::new(0);
+        let _ = poll_once(pin!(join_all([counted(&polls, yields(100))])));
+        let polls = polls.get();
+        ensure!(
+            polls == 1, "waits-for-one",
+            "A child wakes itself in each of its first 100 polls. One poll of `join_all` polled it {polls} \
+             times; 1 is needed. Until the poll returns, the rest of the thread waits: who is woken during \
+             the round is for the next one."
+        );
+    }
+
+    /// Each child has one waker, for all its polls.
+    "12.4" fn no_waker_is_made_twice() {
+        let mut all = pin!(join_all((0..8).map(|_| yields(100))));
+        for _ in 0..4 {
+            let _ = poll_once(all.as_mut());
+        }
+        let count = allocations(|| (0..50).for_each(|_| drop(poll_once(all.as_mut()))));
+        ensure!(
+            count <= 100, "allocates",
+            "In 50 polls of a `join_all`, each of its 8 children was polled 50 times, and that made {count} \
+             allocations. Their wakers were made with the join."
         );
     }
 
@@ -297,16 +364,23 @@ checks! {
         is_pending(poll_once(all.as_mut()), "39 children were not ready");
         late.wake();
         is_pending(poll_once(all.as_mut()), "39 children were not ready");
-        let (done, all) = (keys[0].polls(), polls(&keys));
+        let (done, polled) = (keys[0].polls(), polls(&keys));
         ensure!(
             done == 2, "polled-after-ready",
             "A child was ready at its second poll, and was woken once more after that. It was polled {done} \
              times."
         );
         ensure!(
-            all == 41, "busy-poll",
+            polled == 41, "busy-poll",
             "Of 40 children one was ready and was woken once more; the others were never woken. Together they \
-             were polled {all} times; 41 are needed."
+             were polled {polled} times; 41 are needed."
+        );
+        keys[1..39].iter().for_each(Key::open);
+        let answer = poll_once(all.as_mut());
+        ensure!(
+            answer.is_pending(), "wrong-result",
+            "Of 40 children 39 are done, and one of these was woken once more after its end. `join_all` was \
+             ready. It should wait for the last: who is done is counted once."
         );
     }
 
@@ -322,10 +396,11 @@ checks! {
 
     /// `try_join_all` ends with the first error, and drops all.
     "12.4" fn the_first_error_of_many_is_the_end() {
-        let drops = Drops::default();
+        let (drops, last) = (Drops::default(), Cell::new(0));
         let child = async |n: u32, token: DropToken| {
             let end = if n == 2 { Err(n) } else { Ok(n) };
-            let output = ends(if n == 0 { 50 } else { n }, end).await;
+            let ends = ends(if n == 0 { 50 } else { n }, end);
+            let output = if n == 3 { counted(&last, ends).await } else { ends.await };
             drop(token);
             output
         };
@@ -344,25 +419,36 @@ checks! {
             "Of four children one failed, with 2. `try_join_all` gave {output:?}, and {dropped} children were \
              dropped. Err(2) and 4 are needed."
         );
+        let last = last.get();
+        ensure!(
+            last == 2, "out-of-step",
+            "The third child failed at its third poll. The fourth one was polled {last} times; 2 are needed: \
+             after an error nobody is polled."
+        );
     }
 
     /// Three in a struct, side by side.
     "12.5" fn three_take_turns() {
         let steps = RefCell::new(String::new());
-        let output = block_on(join3(walk(&steps, 'a'), walk(&steps, 'b'), async { 3 }));
-        took_turns("join3", &steps.take());
-        ensure!(output == ('a', 'b', 3), "wrong-result", "`join3` gave {output:?}, not ('a', 'b', 3).");
+        let walks = join3(walk(&steps, 'a'), walk(&steps, 'b'), walk(&steps, 'c'));
+        let output = block_on(watch("join3", walks));
+        took_turns("join3", "abc", &steps.take());
+        ensure!(output == ('a', 'b', 'c'), "wrong-result", "`join3` gave {output:?}, not ('a', 'b', 'c').");
     }
 
     /// Whoever of the three is last, the outputs of the others are still there.
     "12.5" fn three_in_any_order() {
-        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        for order in [[0, 1, 2], [2, 1, 0], [2, 0, 1]] {
             let (gates, keys) = gates(3);
             let [a, b, c] = <[Gate; 3]>::try_from(gates).expect("there are three");
             let mut all = pin!(join3(a, b, c));
             for next in order {
-                is_pending(poll_once(all.as_mut()), "Not all three were ready");
+                let bell = sleeps("join3", |cx| all.as_mut().poll(cx));
                 keys[next].open();
+                ensure!(
+                    bell.is_rung(), "never-woken",
+                    "Future {next} of three called the waker of its poll, and the task was not woken."
+                );
             }
             let answer = poll_once(all.as_mut());
             ensure!(
@@ -392,7 +478,13 @@ checks! {
         for next in [2, 0, 1] {
             is_pending(ask(&mut set), "Nobody was ready");
             keys[next].open();
-            came.push(ask(&mut set));
+            let answer = ask(&mut set);
+            ensure!(
+                answer.is_ready(), "lost-wake",
+                "Future {next} was ready and had called the waker of its poll. The set was asked after that, \
+                 and gave {answer:?}."
+            );
+            came.push(answer);
         }
         came.push(ask(&mut set));
         let needed = [Some(2), Some(0), Some(1), None].map(Poll::Ready);
@@ -402,23 +494,90 @@ checks! {
         );
     }
 
+    /// Who is done goes at once; a late wake changes nothing.
+    "12.6" fn who_is_done_goes() {
+        let drops = Drops::default();
+        let (gates, keys) = gates(2);
+        let mut set = Unordered::new();
+        for mut gate in gates {
+            let token = drops.token();
+            set.push(poll_fn(move |cx| {
+                let _held = &token;
+                Pin::new(&mut gate).poll(cx)
+            }));
+        }
+        is_pending(ask(&mut set), "Nobody was ready");
+        let late = keys[0].waker();
+        keys[0].open();
+        let (bell, waker) = Bell::new();
+        let answer = set.poll_next(&mut Context::from_waker(&waker));
+        ensure!(answer == Poll::Ready(Some(0)), "stuck", "Future 0 was ready, and the set gave {answer:?}.");
+        ensure!(!bell.is_rung(), "busy-poll", "The set gave an output, and woke its own task besides.");
+        let dropped = drops.count();
+        ensure!(
+            dropped == 1, "leak",
+            "One of two futures was done, and the set had given its output. {dropped} were dropped."
+        );
+        late.wake();
+        is_pending(ask(&mut set), "One was done and was woken once more, the other one was never woken");
+        let polls = polls(&keys);
+        ensure!(polls == 3, "busy-poll", "The two were polled {polls} times in all; 3 are needed.");
+    }
+
+    /// An asking is one round, and who asked last is told of the next.
+    "12.6" fn who_asked_last_is_woken() {
+        let (gates, keys) = gates(3);
+        let mut set = Unordered::new();
+        gates.into_iter().for_each(|gate| set.push(gate));
+        is_pending(ask(&mut set), "Nobody was ready");
+        keys[0].open();
+        keys[1].waker().wake();
+        let answer = ask(&mut set);
+        ensure!(answer == Poll::Ready(Some(0)), "stuck", "Future 0 was ready, and the set gave {answer:?}.");
+        let bell = sleeps("the set", |cx| set.poll_next(cx));
+        keys[2].open();
+        ensure!(
+            bell.is_rung(), "old-waker",
+            "Two were woken, and one of them was ready. The set was asked again, with another waker: it \
+             polled the other one of the two, and answered `Pending`. Then the third was woken, and this \
+             waker was not."
+        );
+    }
+
+    /// Who wakes itself in every poll is polled once each time.
+    "12.6" fn asked_once_polled_once() {
+        let polls = Cell::new(0);
+        let mut set = Unordered::new();
+        set.push(counted(&polls, yields(100)));
+        let _ = ask(&mut set);
+        let polls = polls.get();
+        ensure!(
+            polls == 1, "waits-for-one",
+            "A future wakes itself in each of its first 100 polls. The set was asked once, and polled it \
+             {polls} times; 1 is needed. Until the answer comes, the rest of the thread waits."
+        );
+    }
+
     /// When several are done at once, none of them is forgotten.
     "12.6" fn several_at_once() {
         let (gates, keys) = gates(4);
         let mut set = Unordered::new();
         gates.into_iter().for_each(|gate| set.push(gate));
         is_pending(ask(&mut set), "Nobody was ready");
-        keys.iter().for_each(Key::open);
-        let mut came = (0..4).map(|_| ask(&mut set)).collect::<Vec<_>>();
+        [2, 0, 3, 1].map(|next: usize| keys[next].open());
+        let came = (0..4).map(|_| ask(&mut set)).collect::<Vec<_>>();
         let forgotten = came.iter().filter(|answer| answer.is_pending()).count();
         ensure!(
             forgotten == 0, "lost-wake",
             "Four were woken and ready, and the set was asked four times: {forgotten} times it answered \
              `Pending`. Who was woken stays to be polled."
         );
-        came.sort();
-        let needed = [0, 1, 2, 3].map(|n| Poll::Ready(Some(n)));
-        ensure!(came == needed, "wrong-result", "Four were ready. The set gave {came:?}.");
+        let needed = [2, 0, 3, 1].map(|n| Poll::Ready(Some(n)));
+        ensure!(
+            came == needed, "starves",
+            "Four were woken and ready, in the order 2, 0, 3, 1. The set gave {came:?}. Who was woken first \
+             comes first: else somebody waits for ever as long as others are woken."
+        );
     }
 
     /// Who comes later is polled as well.
@@ -466,21 +625,26 @@ checks! {
         let polls = [0; 4].map(Cell::new);
         let works = [(&polls[0], 100), (&polls[1], 1), (&polls[2], 1), (&polls[3], 1)];
         let mut all = pin!(join_fairly(works.map(|(polls, work)| counted(polls, uses(&budget, work)))));
-        for _ in 0..4 {
+        for _ in 0..5 {
             budget.set(5);
             is_pending(poll_once(all.as_mut()), "The first child needs 20 polls");
         }
         let seen = polls.each_ref().map(Cell::get);
         ensure!(
-            seen[1..].iter().all(|polls| *polls < 4), "waits-for-one",
+            seen[1..].iter().all(|polls| *polls < 5), "waits-for-one",
             "In each poll there is work for 5. The first of four children can use 100, the others 1 each. \
-             After four polls of the join the four were polled {seen:?} times, and not all of the last three \
-             were done: who is first takes everything. In four polls each should be the first once."
+             In five polls of the join the four were polled {seen:?} times: of the last three, one was not done \
+             after four. Who is first takes everything, and in four polls each should be the first once."
         );
         ensure!(
-            seen[0] == 4, "never-polled",
-            "The join was polled four times, and its four children {seen:?} times. The first one is not \
-             done: 4 are needed for it."
+            seen[0] >= 5, "never-polled",
+            "The join was polled five times, and its four children {seen:?} times. The first one is not \
+             done: 5 are needed for it."
+        );
+        ensure!(
+            seen[0] == 5, "busy-poll",
+            "The join was polled five times, and its four children {seen:?} times. In one poll of the join, \
+             each should be polled once."
         );
     }
 
@@ -516,11 +680,20 @@ checks! {
 
     /// Whoever begins, the outputs stand in the order of the futures.
     "12.7" fn fair_outputs_are_in_order() {
+        let answer = poll_once(pin!(join_fairly(Vec::<Gate>::new())));
+        ensure!(
+            answer == Poll::Ready(vec![]), "stuck",
+            "A join of nobody has nobody to wait for, and its first poll gave {answer:?}."
+        );
         let (gates, keys) = gates(4);
         let mut all = pin!(join_fairly(gates));
         for next in [2, 0, 3] {
-            is_pending(poll_once(all.as_mut()), "Not all were ready");
+            sleeps("the join", |cx| all.as_mut().poll(cx));
             keys[next].open();
+        }
+        // Six polls in all: who moves the children at each of them has not moved them back in the end.
+        for _ in 0..2 {
+            is_pending(poll_once(all.as_mut()), "Not all were ready");
         }
         keys[1].open();
         let answer = poll_once(all.as_mut());
@@ -531,14 +704,31 @@ checks! {
     }
 }
 
-/// Two branches walked three steps each.
-fn took_turns(join: &str, steps: &str) {
+/// Branches walked three steps each.
+fn took_turns(join: &str, branches: &str, steps: &str) {
+    let round = |n| branches.chars().map(move |name| format!("{name}{n} "));
+    let needed = (0..3).flat_map(round).collect::<String>();
     ensure!(
-        steps == "a0 b0 a1 b1 a2 b2 ",
-        "waits-for-one",
-        "Two branches of `{join}` gave way after every step. Their steps were: {steps}\n\
-         Needed: a0 b0 a1 b1 a2 b2"
+        steps == needed, "waits-for-one",
+        "The branches of `{join}` gave way after every step.\n\
+         Steps:  {}\n\
+         Needed: {}", steps.trim_end(), needed.trim_end()
     );
+}
+
+/// It answers `Pending`, and wakes nobody: no future in it has called a waker in this poll. The bell of
+/// whoever asked.
+fn sleeps<T: std::fmt::Debug>(
+    join: &str,
+    ask: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+) -> Arc<Bell> {
+    let (bell, waker) = Bell::new();
+    is_pending(ask(&mut Context::from_waker(&waker)), "Not all were ready");
+    ensure!(
+        !bell.is_rung(), "busy-poll",
+        "`{join}` answered `Pending` and woke its own task, though nobody in it had called a waker."
+    );
+    bell
 }
 
 /// Nothing has happened yet that would make it ready.
