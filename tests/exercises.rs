@@ -350,10 +350,12 @@ chapter! {
     except {
         called_in_the_order_of_arrival nobody_overtakes wakes_and_drops_wakers_unlocked
         goes_unlocked room_goes_to_who_waits a_closed_channel a_message_allocates_nothing
+        the_room_stays_the_same wakes_senders_unlocked
     }
     mistakes {
-        a_oneshot_for_each asks_when_it_is_polled closes_quietly forgets_the_notification
-        leaves_hastily left_on_the_table looks_before_it_asks stays_in_the_queue
+        a_crowd_for_one_place a_oneshot_for_each a_ticket_for_good asks_when_it_is_polled
+        believes_the_news closes_quietly forgets_the_notification leaves_hastily left_on_the_table
+        looks_before_it_asks one_at_a_time room_only_when_it_is_full stays_in_the_queue
         the_end_comes_first wakes_under_the_lock
     }
 }

@@ -11,12 +11,12 @@ use std::time::Duration;
 use under_await::ch04_park::block_on;
 use under_await::ledger::watch;
 
-use crate::support::schedules::{actor, every_order, wait_until};
+use crate::support::schedules::{Actor, actor, every_order, wait_until};
 use crate::support::{
     Bell, DropToken, Drops, Event, allocations, checks, ensure, fail, ledger, scaled,
 };
 
-use subject::extend::{Broadcast, Gate, RecvError};
+use subject::extend::{Broadcast, Gate, RecvError, Subscriber};
 use subject::{Mutex, Notify, SendError, TryRecvError, TrySendError, channel, unbounded};
 use subject::{Semaphore, TryAcquireError};
 
@@ -37,6 +37,10 @@ checks! {
         semaphore.add_permits(2);
         let after = semaphore.available_permits();
         ensure!(after == 3, "not-passed-on", "To 1 permit 2 were added, and {after} are there.");
+        let semaphore = Semaphore::new(usize::MAX);
+        semaphore.add_permits(1);
+        let after = semaphore.available_permits();
+        ensure!(after == usize::MAX, "wrong-result", "To `usize::MAX` permits 1 was added: {after} are there.");
     }
 
     /// A mutex that nobody waits for is free when its guard has gone.
@@ -157,6 +161,51 @@ checks! {
         );
     }
 
+    /// Each call is for one: two of three who wait are called, though none has gone on yet.
+    "14.2" fn each_call_is_for_one() {
+        let notify = Notify::new();
+        let mut waiting = NAMES.map(|name| keep(Waiting::new(name, notify.notified())));
+        waiting.iter_mut().for_each(|notified| notified.waits());
+        note("one is notified, and one more");
+        (0..2).for_each(|_| notify.notify_one());
+        let rung = waiting.each_ref().map(|notified| notified.bell.rung());
+        let seen = format!("A, B and C wait; `notify_one` twice. They were woken {rung:?} times");
+        let enough = rung.iter().sum::<u32>() >= 2;
+        ensure!(enough, "never-woken", "{seen}. Needed: [1, 1, 0].");
+        ensure!(rung == [1, 1, 0], "overtaken", "{seen}. Needed: [1, 1, 0].");
+        waiting[2].waits();
+        waiting.iter_mut().take(2).for_each(|notified| notified.goes_on());
+    }
+
+    /// Who is called leaves no waker behind, and who has gone on leaves no place.
+    "14.2" fn who_goes_on_leaves_nothing() {
+        let mutex = Mutex::new(());
+        let (bell, waker) = Bell::new();
+        let wait = |rounds| {
+            let mut kept = 0;
+            for _ in 0..rounds {
+                let guard = mutex.try_lock();
+                let mut lock = keep(Box::pin(mutex.lock()));
+                pending(lock.as_mut(), &waker);
+                drop(guard);
+                kept += owners(&bell);
+                let answer = lock.as_mut().poll(&mut Context::from_waker(&waker));
+                ensure!(answer.is_ready(), "not-passed-on", "It was its turn, and it was pending.");
+            }
+            kept
+        };
+        let kept = wait(1);
+        ensure!(kept == 0, "piles-up", "It was called, and {kept} clones of its waker are kept.");
+        // Each puts its future into a box, and that is all.
+        let grown = allocations(|| _ = wait(200)) - 200;
+        ensure!(
+            grown == 0,
+            "piles-up",
+            "200 waits, each over before the next began: something grew {grown} times. Who has gone on \
+             has to leave the queue."
+        );
+    }
+
     /// All are notified who have asked before, polled or not; nothing is kept for later.
     "14.2" fn all_are_notified_who_have_asked() {
         let notify = Notify::new();
@@ -234,6 +283,24 @@ checks! {
             "A and B were called and dropped, one after the other. Nobody has locked the mutex, and it \
              is locked for ever."
         );
+    }
+
+    /// A call that is passed on goes to one, and no further.
+    "14.3" fn it_is_passed_on_to_one() {
+        let mutex = Mutex::new(());
+        let guard = mutex.try_lock();
+        let mut waiting = NAMES.map(|name| Some(Waiting::new(name, mutex.lock())));
+        waiting.iter_mut().flatten().for_each(|lock| lock.waits());
+        note("unlocked: A is called");
+        drop(guard);
+        note("A is dropped");
+        waiting[0] = None;
+        let [_, Some(second), Some(third)] = &mut waiting else { unreachable!("B and C wait") };
+        let rung = [second.bell.rung(), third.bell.rung()];
+        let seen = format!("A was called and dropped. B and C were woken {rung:?} times");
+        ensure!(rung[0] > 0, "not-passed-on", "{seen}. Needed: [1, 0].");
+        ensure!(rung == [1, 0], "overtaken", "{seen}. Needed: [1, 0].");
+        drop(second.goes_on());
     }
 
     /// The same for one notification: it goes to the next, or is kept.
@@ -412,9 +479,58 @@ checks! {
                 let rung = send.bell.rung();
                 let name = send.name;
                 ensure!(rung == 1, "never-woken", "There is room, and {name} was woken {rung} times.");
-                send.goes_on();
+                let sent = send.goes_on();
+                ensure!(sent.is_ok(), "wrong-result", "The channel is open, and {name} got {sent:?}.");
+            }
+            let others = sends.iter().skip(n + 1).map(|send| send.bell.rung()).sum::<u32>();
+            ensure!(others == 0, "overtaken", "There is room for one, and two senders were woken.");
+        }
+    }
+
+    /// However many messages have gone through, there is room for as many as in the beginning.
+    "14.5" fn the_room_stays_the_same() {
+        for n in 1..4 {
+            let (sender, mut receiver) = channel(n);
+            for round in 0..4 {
+                let sent = (0..n + 1).take_while(|n| sender.try_send(*n).is_ok()).count();
+                let seen = format!(
+                    "A channel with room for {n} took {sent} messages, when {} had gone through",
+                    round * n
+                );
+                ensure!(sent >= n, "not-passed-on", "{seen}.");
+                ensure!(sent == n, "wrong-result", "{seen}.");
+                // Two looks more than there are messages.
+                (0..n + 2).for_each(|_| _ = receiver.try_recv());
             }
         }
+        let (sender, mut receiver) = channel(1);
+        let _ = sender.try_send(1);
+        let mut waits = Waiting::new("A", sender.send(2));
+        waits.waits();
+        note("a message is taken, and one more is looked for");
+        let got = [receiver.try_recv(), receiver.try_recv()];
+        ensure!(
+            got == [Ok(1), Err(TryRecvError::Empty)],
+            "wrong-result",
+            "1 was sent, and A is to send 2. Received were {got:?}."
+        );
+        let full = sender.try_send(3);
+        ensure!(
+            full == Err(TrySendError::Full(3)),
+            "overtaken",
+            "There was room for one, and A was called for it: `try_send` gave {full:?}."
+        );
+    }
+
+    /// Who is called because there is room may use the channel at once.
+    "14.5" fn wakes_senders_unlocked() {
+        let (sender, mut receiver) = channel(1);
+        let _ = sender.try_send(1);
+        let other = sender.clone();
+        let mut send = Box::pin(sender.send(2));
+        pending(send.as_mut(), &meddler(Moment::Wake, move || _ = other.try_send(3)));
+        let got = receiver.try_recv();
+        ensure!(got == Ok(1), "wrong-result", "1 was sent, and received was {got:?}.");
     }
 
     /// The end comes when the last sender has gone, and after the last message.
@@ -543,32 +659,38 @@ checks! {
     "14.6" fn a_broadcast_in_every_order() {
         let orders = every_order(|| {
             let sender = Broadcast::new(4);
-            let mut subscriber = sender.subscribe();
+            let subscriber = sender.subscribe();
             let sends = actor("sender", move || {
                 sender.send(7);
                 mem::forget(sender);
             });
-            let receives = actor("subscriber", move || {
-                let (bell, waker) = Bell::new();
-                let mut recv = pin!(subscriber.recv());
-                loop {
-                    let mut cx = Context::from_waker(&waker);
-                    if let Poll::Ready(got) = recv.as_mut().poll(&mut cx) {
-                        assert!(got == Ok(7), "7 was sent, and {got:?} received");
-                        return;
-                    }
-                    let alarm = bell.clone();
-                    wait_until("sleep", move || alarm.is_rung());
-                    bell.rung();
-                }
-            });
-            vec![receives, sends]
+            vec![receiver(subscriber, &[7]), sends]
         });
-        let Some(order) = orders.bad.first() else { return };
+        let Some(order) = orders.example() else { return };
         fail!(
             "lost-wake",
             "Of {} orders {} come to no good end. One of them:\n\n{order}", orders.total,
             orders.bad.len()
+        );
+    }
+
+    /// News of a message that it has already are no reason to give up.
+    "14.6" fn two_messages_in_every_order() {
+        let orders = every_order(|| {
+            let sender = Broadcast::new(4);
+            let subscriber = sender.subscribe();
+            let sends = actor("sender", move || {
+                sender.send(7);
+                sender.send(8);
+                mem::forget(sender);
+            });
+            vec![receiver(subscriber, &[7, 8]), sends]
+        });
+        let Some(order) = orders.example() else { return };
+        fail!(
+            "lost-wake",
+            "Two messages. Of {} orders {} come to no good end. One of them:\n\n{order}",
+            orders.total, orders.bad.len()
         );
     }
 
@@ -628,6 +750,61 @@ checks! {
         ensure!(rung == 0, "wrong-wake", "There is no pass left, and D was woken {rung} times.");
     }
 
+    /// One wake for one pass: who goes wakes the first who waits, or nobody.
+    "14.7" fn at_the_gate_one_is_woken() {
+        let gate = Gate::new(0);
+        let mut waiting =
+            ["A", "B", "C", "D", "E", "F"].map(|name| Some(Waiting::new(name, gate.enter())));
+        waiting.iter_mut().flatten().for_each(|enter| enter.waits());
+        let mut drops = |n: usize, what: &str, needed: &[u32]| {
+            waiting[n] = None;
+            let rung = waiting.iter().skip(2).flatten().map(|enter| enter.bell.rung());
+            let rung = rung.collect::<Vec<_>>();
+            let seen = format!("{what} Those behind B were woken {rung:?} times. Needed: {needed:?}");
+            let wakes = |rung: &[u32]| rung.iter().sum::<u32>();
+            ensure!(wakes(&rung) >= wakes(needed), "not-passed-on", "{seen}.");
+            ensure!(wakes(&rung) == wakes(needed), "wrong-wake", "{seen}.");
+            ensure!(rung == needed, "overtaken", "{seen}.");
+        };
+        note("the gate is opened twice: A and B are woken");
+        gate.open();
+        gate.open();
+        drops(0, "A and B were woken for two passes. A is dropped.", &[1, 0, 0, 0]);
+        drops(2, "A was dropped, so C was woken. C is dropped.", &[1, 0, 0]);
+        drops(4, "B and D were woken for two passes. E, who waits, is dropped.", &[0, 0]);
+        drops(3, "B and D were woken for two passes. D is dropped.", &[1]);
+
+        let gate = Gate::new(0);
+        let mut waiting = NAMES.map(|name| Some(Waiting::new(name, gate.enter())));
+        waiting.iter_mut().flatten().for_each(|enter| enter.waits());
+        note("the gate is opened: A is woken");
+        gate.open();
+        waiting[0].iter_mut().for_each(|enter| enter.goes_on());
+        note("the gate is opened: B is woken");
+        gate.open();
+        note("A, which is through, is dropped");
+        waiting[0] = None;
+        let rung = waiting[2].iter().map(|enter| enter.bell.rung()).sum::<u32>();
+        ensure!(rung == 0, "wrong-wake", "A was through, and B is to come. C was woken {rung} times.");
+    }
+
+    /// Who goes wakes the next when the lock is free, and drops its waker then.
+    "14.7" fn leaves_the_gate_unlocked() {
+        let gate: &'static Gate = Box::leak(Box::new(Gate::new(0)));
+        let uses = move || {
+            let _ = pin!(gate.enter()).poll(&mut Context::from_waker(Waker::noop()));
+        };
+        let mut called = Box::pin(gate.enter());
+        pending(called.as_mut(), Waker::noop());
+        let mut woken = keep(Box::pin(gate.enter()));
+        pending(woken.as_mut(), &meddler(Moment::Wake, uses));
+        let mut dropped = Box::pin(gate.enter());
+        pending(dropped.as_mut(), &meddler(Moment::Drop, uses));
+        drop(dropped);
+        gate.open();
+        drop(called);
+    }
+
     /// Three wait at a gate that is opened twice, and one is dropped, whenever: two come through.
     "14.7" fn a_gate_with_a_drop_at_every_step() {
         for victim in 0..3 {
@@ -660,6 +837,30 @@ checks! {
             }
         }
     }
+}
+
+/// Receives these messages, and sleeps when there is none.
+fn receiver(mut subscriber: Subscriber<u32>, messages: &'static [u32]) -> Actor {
+    actor("subscriber", move || {
+        let (bell, waker) = Bell::new();
+        for message in messages {
+            let mut recv = pin!(subscriber.recv());
+            loop {
+                let mut cx = Context::from_waker(&waker);
+                if let Poll::Ready(got) = recv.as_mut().poll(&mut cx) {
+                    ensure!(
+                        got == Ok(*message),
+                        "data-lost",
+                        "{message} was sent next, and {got:?} received."
+                    );
+                    break;
+                }
+                let alarm = bell.clone();
+                wait_until("sleep", move || alarm.is_rung());
+                bell.rung();
+            }
+        }
+    })
 }
 
 /// Who waits, in most checks, in the order of arrival.
@@ -764,8 +965,8 @@ impl Meddler {
             let what = if moment == Moment::Wake { "woken" } else { "dropped" };
             fail!(
                 "woken-under-lock",
-                "While a waker was being {what}, another thread called `try_lock`, and had no answer \
-                 for 300 ms. It waits for a lock that is held until the waker is done."
+                "While a waker was being {what}, another thread used what it waits for, and had \
+                 no answer for 300 ms: there is a lock that is held until the waker is done."
             );
         }
     }
