@@ -318,8 +318,10 @@ fn what_does_not_fit_is_out() {
 /// All branches are out, for there are none.
 #[test]
 fn an_else_alone_is_its_expression() {
-    assert_eq!(block_on(async { select! { else => 1 } }), 1);
-    assert_eq!(block_on(async { select! { biased; else => async { 2 }.await, } }), 2);
+    block_on(async {
+        assert_eq!(select! { else => 1 }, 1);
+        assert_eq!(select! { biased; else => async { 2 }.await, }, 2);
+    });
 }
 
 #[test]
