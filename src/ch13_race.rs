@@ -146,6 +146,8 @@ macro_rules! __select {
         #[allow(unused_braces, unused_parens)]
         $(if let Some($p) = $output { $e } else)* { $else }
     }};
+    // Nobody is there to wait for.
+    (@ $start:tt [] $(,)? else => $else:expr $(,)?) => { $else };
     // Branch by branch into the list of those that were read, each with names of its own.
     (@ $start:tt $read:tt $(,)? else => $else:expr $(,)?) => {
         $crate::__select!(@end $start $read $else)

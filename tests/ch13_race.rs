@@ -315,6 +315,15 @@ fn what_does_not_fit_is_out() {
     });
 }
 
+/// All branches are out, for there are none.
+#[test]
+fn an_else_alone_is_its_expression() {
+    block_on(async {
+        assert_eq!(select! { else => 1 }, 1);
+        assert_eq!(select! { biased; else => async { 2 }.await, }, 2);
+    });
+}
+
 #[test]
 fn without_an_else_it_is_a_panic_when_all_are_out() {
     let out = catch_unwind(|| {

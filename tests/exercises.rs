@@ -339,7 +339,9 @@ chapter! {
     mistakes {
         keeps_the_loser asks_both asks_one_by_chance goes_on_after_the_winner asks_who_is_done
         always_from_the_front stays_when_it_has_gone counts_who_is_there
-        asks_the_clock_first begins_anew sees_no_loss reads_hastily
+        looks_before_it_locks drops_it_in_the_map named_after_its_place
+        asks_the_clock_first begins_anew sleeps_between_beats beats_before_it_looks sees_no_loss
+        reads_hastily forgets_at_an_error
     }
 }
 

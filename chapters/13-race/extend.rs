@@ -22,7 +22,7 @@ pub async fn timeout<F: IntoFuture>(limit: Duration, future: F) -> Result<F::Out
 }
 
 /// Calls `work` once and runs it to its end, and calls `beat` meanwhile: at once, and then every
-/// `period`.
+/// `period`. If a beat takes longer than that, the work still gets its turn.
 pub async fn with_heartbeat<T>(
     work: impl AsyncFn() -> T,
     period: Duration,
@@ -108,8 +108,8 @@ impl<R: AsyncRead + Unpin> Messages<R> {
         Messages { reader, buffer: vec![0; length], filled: 0 }
     }
 
-    /// The next message. Cancel safe: what has come of it is there for the next call. The error is
-    /// `UnexpectedEof` when the reader ends before the message does.
+    /// The next message. Cancel safe: what has come of it is there for the next call, and so it is after
+    /// an error of the reader. When that ends before a message does, the error is `UnexpectedEof`.
     pub async fn next(&mut self) -> io::Result<Vec<u8>> {
         // ANCHOR: todo_13_7 as `next_hastily`, but what has come outlives the future
         while self.filled < self.buffer.len() {

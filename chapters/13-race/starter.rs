@@ -137,6 +137,8 @@ macro_rules! __select {
         #[allow(unused_braces, unused_parens)]
         $(if let Some($p) = $output { $e } else)* { $else }
     }};
+    // Nobody is there to wait for.
+    (@ $start:tt [] $(,)? else => $else:expr $(,)?) => { $else };
     // Branch by branch into the list of those that were read, each with names of its own.
     (@ $start:tt $read:tt $(,)? else => $else:expr $(,)?) => {
         $crate::__select!(@end $start $read $else)
@@ -308,7 +310,7 @@ pub mod extend {
     }
 
     /// Calls `work` once and runs it to its end, and calls `beat` meanwhile: at once, and then every
-    /// `period`.
+    /// `period`. If a beat takes longer than that, the work still gets its turn.
     pub async fn with_heartbeat<T>(
         work: impl AsyncFn() -> T,
         period: Duration,
@@ -377,8 +379,8 @@ pub mod extend {
             Messages { reader, buffer: vec![0; length], filled: 0 }
         }
 
-        /// The next message. Cancel safe: what has come of it is there for the next call. The error is
-        /// `UnexpectedEof` when the reader ends before the message does.
+        /// The next message. Cancel safe: what has come of it is there for the next call, and so it is after
+        /// an error of the reader. When that ends before a message does, the error is `UnexpectedEof`.
         pub async fn next(&mut self) -> io::Result<Vec<u8>> {
             todo!("13.7: as `next_hastily`, but what has come outlives the future")
         }

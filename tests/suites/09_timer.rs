@@ -423,11 +423,22 @@ checks! {
     /// Polled by one task and moved to another, a sleep wakes the other one.
     "9.4" fn the_newest_waker() {
         let [(old, first), (new, second)] = [Bell::new(), Bell::new()];
-        let mut moved = sleep(ms(50));
-        let _ = Pin::new(&mut moved).poll(&mut Context::from_waker(&first));
-        let _ = Pin::new(&mut moved).poll(&mut Context::from_waker(&second));
-        // Longer, so that the other one fires meanwhile.
-        wait_out(ms(60));
+        let mut time = ms(50);
+        // On a busy machine it may be due between the two polls, and that says nothing.
+        loop {
+            let start = Instant::now();
+            let mut moved = sleep(time);
+            let _ = Pin::new(&mut moved).poll(&mut Context::from_waker(&first));
+            let answer = Pin::new(&mut moved).poll(&mut Context::from_waker(&second));
+            if answer.is_pending() {
+                // Longer, so that the other one fires meanwhile.
+                wait_out(time + ms(10));
+                break;
+            }
+            ensure!(start.elapsed() >= time, "not-on-time", "A sleep was over before its time.");
+            old.rung();
+            time *= 2;
+        }
         let (old, new) = (old.rung(), new.rung());
         ensure!(
             (old, new) == (0, 1),

@@ -1,15 +1,20 @@
 // The checks of chapter 13. `subject` is the code under examination.
 
 use std::cell::{Cell, RefCell};
+use std::fmt::Debug;
 use std::future::{pending, poll_fn, ready};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
+use std::iter;
+use std::mem;
 use std::net::Shutdown;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use futures::io::AsyncRead;
 use under_await::ch04_park;
 use under_await::ch05_handoff::oneshot;
 use under_await::ch09_timer::{Elapsed, block_on, pending_timers, sleep};
@@ -19,13 +24,37 @@ use under_await::ledger::watch;
 use crate::support::cuts::{POLLS, SENT, cut, row, same_bytes};
 use crate::support::net::pair;
 use crate::support::{
-    Bell, DropToken, Drops, Event, Ledger, allocations, checks, ensure, fail, later, ledger, panics,
+    Bell, DropToken, Drops, Event, Ledger, allocations, checks, cloning, ensure, fail, later, ledger,
+    panics, scaled,
 };
 
 use subject::extend::{Loss, Messages, Operation, loss, timeout, with_heartbeat};
 use subject::{CancelToken, Either, once_around, race, random, seed, select};
 
 checks! {
+    /// Who answers `Pending` has asked both, once, and both have its waker.
+    "13.1" fn both_have_the_waker() {
+        let ((_a, receiver_a), (_b, receiver_b)) = (oneshot::<u32>(), oneshot::<u32>());
+        let asked = [(); 2].map(|()| Cell::new(0));
+        let (bell, waker) = Bell::new();
+        let mut race = pin!(race(counted(&asked[0], receiver_a), counted(&asked[1], receiver_b)));
+        let answer = step(race.as_mut(), &waker);
+        ensure!(answer.is_pending(), "wrong-result", "Neither was ready, and it gave {answer:?}.");
+        let owners = owners(&bell);
+        ensure!(
+            owners == 2,
+            "never-woken",
+            "Of two futures that wait {owners} have kept the waker; 2 should: each may be the first."
+        );
+        let (asked, rung) = (asked.each_ref().map(Cell::get), bell.rung());
+        ensure!(
+            asked == [1, 1] && rung == 0,
+            "busy-poll",
+            "Neither was ready. In one poll of the race the two were polled {asked:?} times, and the \
+             race woke itself {rung} times. Needed are [1, 1] and 0: who waits will wake it."
+        );
+    }
+
     /// The first that is ready wins.
     "13.1" fn the_first_wins() {
         let left = ch04_park::block_on(watch("race", race(later(20), pending::<()>())));
@@ -42,56 +71,31 @@ checks! {
         );
     }
 
-    /// Who answers `Pending` has asked both, and both have its waker.
-    "13.1" fn both_have_the_waker() {
-        let ((_a, receiver_a), (_b, receiver_b)) = (oneshot::<u32>(), oneshot::<u32>());
-        let (bell, waker) = Bell::new();
-        let mut race = pin!(race(receiver_a, receiver_b));
-        let answer = step(race.as_mut(), &waker);
-        ensure!(answer.is_pending(), "wrong-result", "Neither was ready, and it gave {answer:?}.");
-        let owners = owners(&bell);
-        ensure!(
-            owners == 2,
-            "never-woken",
-            "Of two futures that wait {owners} have kept the waker; 2 should: each may be the first."
-        );
-    }
-
     /// When both are ready the first one wins, and the second one is not asked.
     "13.1" fn nobody_is_asked_after_the_winner() {
-        let asked = Cell::new(false);
-        let second = poll_fn(|_| {
-            asked.set(true);
-            Poll::Ready("b")
-        });
-        let winner = step(pin!(race(ready("a"), second)), Waker::noop());
-        ensure!(
-            matches!(winner, Poll::Ready(Either::Left("a"))),
-            "wrong-result",
-            "Both were ready, and the race gave {winner:?}; `a` is asked first."
-        );
-        ensure!(
-            !asked.get(),
-            "data-lost",
-            "`a` was ready, and `b` was polled all the same. It was ready as well: what it gave, \
-             nobody gets."
-        );
+        // Again and again, for nothing is left to chance here.
+        for _ in 0..32 {
+            let asked = Cell::new(0);
+            let winner = step(pin!(race(ready("a"), counted(&asked, ready("b")))), Waker::noop());
+            ensure!(
+                matches!(winner, Poll::Ready(Either::Left("a"))),
+                "wrong-result",
+                "Both were ready, and the race gave {winner:?}; `a` is asked first."
+            );
+            ensure!(
+                asked.get() == 0,
+                "data-lost",
+                "`a` was ready, and `b` was polled all the same. It was ready as well: what it gave, \
+                 nobody gets."
+            );
+        }
     }
 
     /// The loser is dropped before the answer is given, and once.
     "13.1" fn the_loser_is_dropped_first() {
-        let drops = Drops::default();
-        let mut over = Box::pin(race(ready(1), never(drops.token())));
-        let answer = step(over.as_mut(), Waker::noop());
-        let count = drops.count();
-        ensure!(
-            answer.is_ready() && count == 1,
-            "still-there",
-            "The race gave {answer:?}. By then the loser was dropped {count} times, not once."
-        );
-        drop(over);
-        let count = drops.count();
-        ensure!(count == 1, "still-there", "In the end the loser was dropped {count} times.");
+        let (a, b) = (Drops::default(), Drops::default());
+        loses(&a, race(ready(1), never(a.token())));
+        loses(&b, race(never(b.token()), ready(2)));
     }
 
     /// After `Ready` there is no second answer: another poll panics.
@@ -117,13 +121,26 @@ checks! {
 
     /// Every branch is asked, once around from where chance says.
     "13.2" fn all_are_asked_from_start() {
-        for (start, wanted) in [(0, [0, 1, 2]), (1, [1, 2, 0]), (2, [2, 0, 1]), (7, [1, 2, 0])] {
+        let anywhere = [(7, [1, 2, 0]), (1 << 32, [1, 2, 0]), (u64::MAX - 1, [2, 0, 1])];
+        for (start, wanted) in [(0, [0, 1, 2]), (1, [1, 2, 0]), (2, [2, 0, 1])].into_iter().chain(anywhere) {
             let (asked, answer) = around(&mut [true; 3], start, [Poll::Pending; 3]);
             ensure!(
-                asked == wanted,
+                wanted.iter().all(|n| asked.contains(n)),
                 "never-woken",
+                "From {start}, of three branches {asked:?} were asked; {wanted:?} is needed. Who is not \
+                 asked has no waker."
+            );
+            ensure!(
+                asked.len() == 3,
+                "busy-poll",
+                "From {start}, three branches were asked in the order {asked:?}. Once each is needed: \
+                 {wanted:?}. Who has said `Pending` will wake us."
+            );
+            ensure!(
+                asked == wanted,
+                "starves",
                 "From {start}, three branches were asked in the order {asked:?}; {wanted:?} is needed. \
-                 Who is not asked has no waker."
+                 If all are ready, the first that is asked wins, and chance says where to begin."
             );
             ensure!(
                 answer.is_pending(),
@@ -153,12 +170,12 @@ checks! {
     /// Who is out is not asked again; when nobody is left, that is an answer.
     "13.2" fn who_is_out_is_not_asked_again() {
         let open = &mut [true, false, true];
-        let (asked, answer) = around(open, 0, [Poll::Ready(false), Poll::Pending, Poll::Pending]);
+        let (asked, answer) = around(open, 2, [Poll::Ready(false), Poll::Pending, Poll::Pending]);
         ensure!(
-            asked == [0, 2] && answer.is_pending(),
+            asked == [2, 0] && answer.is_pending(),
             "wrong-result",
-            "Branch 1 was not open, branch 0 was ready and did not fit, branch 2 was pending. Asked \
-             were {asked:?}, and the answer was {answer:?}; needed are [0, 2] and `Pending`."
+            "From 2: branch 2 was pending, branch 0 was ready and did not fit, branch 1 was not open. \
+             Asked were {asked:?}, and the answer was {answer:?}; needed are [2, 0] and `Pending`."
         );
         let (asked, _) = around(open, 0, [Poll::Pending; 3]);
         ensure!(
@@ -171,6 +188,13 @@ checks! {
             answer.is_ready(),
             "never-woken",
             "The last branch is out, nobody has the waker, and the answer was {answer:?}."
+        );
+        let (asked, answer) = around(&mut [false; 3], 0, [Poll::Pending; 3]);
+        ensure!(
+            asked.is_empty() && answer.is_ready(),
+            "never-woken",
+            "No condition holds, so no branch is open. Asked were {asked:?}, and the answer was \
+             {answer:?}; it is over before it begins."
         );
     }
 
@@ -259,6 +283,64 @@ checks! {
             "Two waited with waker A, and one of them was polled with waker B then. `cancel` woke A and \
              B {rung:?} times; (1, 1) is needed."
         );
+        // It may be moved, and another one may stand where it has stood.
+        let token = CancelToken::new();
+        let mut place = token.cancelled();
+        let _ = step(Pin::new(&mut place), &waker_a);
+        let mut moved = mem::replace(&mut place, token.cancelled());
+        let _ = step(Pin::new(&mut place), &waker_b);
+        let _ = step(Pin::new(&mut moved), &waker_a);
+        token.cancel();
+        let rung = (a.rung(), b.rung());
+        ensure!(
+            rung == (1, 1),
+            "lost-wake",
+            "One waited with waker A and was moved, and another one stood in its place, with waker B. \
+             `cancel` woke A and B {rung:?} times; (1, 1) is needed."
+        );
+    }
+
+    /// A token that is cancelled while a future asks it is not overlooked.
+    "13.3" fn cancelled_during_the_poll() {
+        let token = CancelToken::new();
+        let (started, canceller) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
+        let (theirs, place) = (token.clone(), canceller.clone());
+        // The clone of the waker is the one moment in a poll at which we are called.
+        let (shared, waker) = cloning(move || {
+            if started.swap(true, Ordering::SeqCst) {
+                return;
+            }
+            let (token, (done, is_done)) = (theirs.clone(), mpsc::channel());
+            let cancels = thread::spawn(move || {
+                token.cancel();
+                let _ = done.send(());
+            });
+            // Not at all before the poll is over, if the lock is held: that is right as well.
+            let _ = is_done.recv_timeout(Duration::from_millis(100));
+            *place.lock().unwrap() = Some(cancels);
+        });
+        let mut wait = Box::pin(token.cancelled());
+        let answer = step(wait.as_mut(), &waker);
+        let cancels = canceller.lock().unwrap().take();
+        match cancels {
+            Some(cancels) => cancels.join().unwrap(),
+            None => token.cancel(),
+        }
+        ensure!(
+            answer.is_ready() || shared.wakes() > 0,
+            "lost-wake",
+            "Another thread cancelled the token while the waker was being cloned. The poll gave {answer:?}, \
+             and nobody was woken after it."
+        );
+    }
+
+    /// While a token is locked, no waker is dropped: that runs code that may use the token.
+    "13.3" fn older_wakers_go_unlocked() {
+        let token = CancelToken::new();
+        let mut wait = Box::pin(token.cancelled());
+        let owner = Arc::new(Owner { token: token.clone() });
+        let _ = step(wait.as_mut(), &Waker::from(owner));
+        let _ = step(wait.as_mut(), Waker::noop());
     }
 
     /// A waiter that is dropped leaves nothing, and takes nobody else's place along.
@@ -323,13 +405,16 @@ checks! {
     /// Who is ready when the time is over has won.
     "13.4" fn ready_at_the_last_moment() {
         with_a_reactor();
-        let answer = block_on(timeout(Duration::ZERO, ready("done")));
-        ensure!(
-            answer == Ok("done"),
-            "not-on-time",
-            "The future was ready, and the time was over: it gave {answer:?}. The work is done, and \
-             nobody gets it."
-        );
+        // Again and again, for nothing is left to chance here.
+        for _ in 0..32 {
+            let answer = block_on(timeout(Duration::ZERO, ready("done")));
+            ensure!(
+                answer == Ok("done"),
+                "not-on-time",
+                "The future was ready, and the time was over: it gave {answer:?}. The work is done, and \
+                 nobody gets it."
+            );
+        }
     }
 
     /// However often the heart beats, the work is begun once, and its end is the end.
@@ -360,6 +445,52 @@ checks! {
             "wrong-result",
             "{took} ms of work, with a beat at once and then every 10 ms: there were {beats} beats."
         );
+    }
+
+    /// The heart beats at once, and not again before its time: whoever else is woken.
+    "13.5" fn it_beats_at_once_and_in_its_time() {
+        with_a_reactor();
+        let beats = Cell::new(0);
+        let work = async || {
+            for _ in 0..4 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let beat = || beats.set(beats.get() + 1);
+        block_on(watch("work", with_heartbeat(work, Duration::from_secs(60), beat)));
+        let beats = beats.get();
+        ensure!(
+            beats == 1,
+            "not-on-time",
+            "A beat at once and then every 60 s, and work that sleeps four times for 5 ms: there were \
+             {beats} beats. Needed: 1."
+        );
+    }
+
+    /// Who beats so slowly that the next beat is always due still leaves the work its turn.
+    "13.5" fn a_slow_beat_starves_nobody() {
+        with_a_reactor();
+        let (beats, polls) = (Cell::new(0), Cell::new(0));
+        let work = async || {
+            for _ in 0..3 {
+                polls.set(polls.get() + 1);
+                under_await::yield_now().await;
+            }
+        };
+        let beat = || {
+            beats.set(beats.get() + 1);
+            thread::sleep(Duration::from_millis(2));
+            let polls = polls.get();
+            if beats.get() == 60 {
+                Ledger::close();
+                fail!(
+                    "starves",
+                    "A beat every 1 ms that takes 2 ms: the next one is always due. There were 60 beats, \
+                     and the work, which gives way 3 times, was polled {polls} times and has not ended."
+                );
+            }
+        };
+        block_on(with_heartbeat(work, Duration::from_millis(1), beat));
     }
 
     /// Work that is dropped in the middle is dropped; work that is done at once is done.
@@ -400,6 +531,43 @@ checks! {
         }
     }
 
+    /// One message after the other, and an error if the last one is not whole.
+    "13.7" fn messages_come_whole() {
+        with_a_reactor();
+        for rest in ["", "-"] {
+            let bytes = format!("abcdefgh{rest}");
+            let mut messages = Messages::new(bytes.as_bytes(), 4);
+            let got = [(); 3].map(|()| text(block_on(messages.next())));
+            ensure!(
+                got == [Ok("abcd".to_owned()), Ok("efgh".to_owned()), Err(ErrorKind::UnexpectedEof)],
+                "wrong-result",
+                "Of {bytes:?}, in messages of 4 bytes, it read {got:?}. Needed are two messages and \
+                 `UnexpectedEof`."
+            );
+        }
+    }
+
+    /// As much as there is with each read, and what came before an error is not forgotten.
+    "13.7" fn a_message_survives_an_error() {
+        with_a_reactor();
+        let mut stammers = Stammers { says: vec!["ab", "!", "cd", "efgh"].into_iter(), reads: 0 };
+        let mut messages = Messages::new(&mut stammers, 4);
+        let got = [(); 3].map(|()| text(block_on(messages.next())));
+        ensure!(
+            got == [Err(ErrorKind::TimedOut), Ok("abcd".to_owned()), Ok("efgh".to_owned())],
+            "data-lost",
+            "The reader gave \"ab\", then an error, then \"cd\" and \"efgh\". In messages of 4 bytes that \
+             was {got:?}. What came before the error belongs to the message after it."
+        );
+        let reads = stammers.reads;
+        ensure!(
+            reads == 4,
+            "extra-call",
+            "\"ab\", an error, \"cd\" and \"efgh\" took {reads} reads. Needed: 4, each with room for all \
+             that is missing."
+        );
+    }
+
     /// A message that was half read is read on.
     "13.7" fn a_message_survives_a_drop() {
         with_a_reactor();
@@ -433,19 +601,6 @@ checks! {
         }
     }
 
-    /// One message after the other, and an error if the last one is not whole.
-    "13.7" fn messages_come_whole() {
-        with_a_reactor();
-        let bytes = b"abcdefgh-";
-        let mut messages = Messages::new(&bytes[..], 4);
-        let got = [(); 3].map(|()| block_on(messages.next()).map_err(|error| error.kind()));
-        ensure!(
-            got == [Ok(b"abcd".to_vec()), Ok(b"efgh".to_vec()), Err(ErrorKind::UnexpectedEof)],
-            "wrong-result",
-            "Of \"abcdefgh-\", in messages of 4 bytes, it read {got:?}. Needed are two messages and \
-             `UnexpectedEof`."
-        );
-    }
 }
 
 /// Polls `future` once.
@@ -456,6 +611,21 @@ fn step<F: Future>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
 /// How many clones of its waker there are, besides the one that came with the bell.
 fn owners(bell: &Arc<Bell>) -> usize {
     Arc::strong_count(bell) - 2
+}
+
+/// One poll ends `race`, and whoever counts in `drops` goes with it, once.
+fn loses<T: Debug>(drops: &Drops, race: impl Future<Output = T>) {
+    let mut over = Box::pin(race);
+    let answer = step(over.as_mut(), Waker::noop());
+    let count = drops.count();
+    ensure!(
+        answer.is_ready() && count == 1,
+        "still-there",
+        "The race gave {answer:?}. By then the loser was dropped {count} times, not once."
+    );
+    drop(over);
+    let count = drops.count();
+    ensure!(count == 1, "still-there", "In the end the loser was dropped {count} times.");
 }
 
 /// Never ready, and counted when it is dropped.
@@ -479,4 +649,79 @@ fn with_a_reactor() {
     Ledger::close();
     block_on(async {});
     ledger.attach();
+}
+
+/// What was read, to be compared and printed.
+fn text(message: io::Result<Vec<u8>>) -> Result<String, ErrorKind> {
+    let text = message.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    text.map_err(|error| error.kind())
+}
+
+/// Counts how often `future` is polled.
+async fn counted<F: Future>(polls: &Cell<u32>, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        polls.set(polls.get() + 1);
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// A waker that is the last to own something: with it goes somebody who uses the token. On another
+/// thread, so that a lock that is held shows as an answer that does not come.
+struct Owner {
+    token: CancelToken,
+}
+
+impl Wake for Owner {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let (token, (answered, answer)) = (self.token.clone(), mpsc::channel());
+        thread::spawn(move || {
+            token.is_cancelled();
+            let _ = answered.send(());
+        });
+        if answer.recv_timeout(scaled(Duration::from_millis(300))).is_err() {
+            fail!(
+                "woken-under-lock",
+                "A future was polled with another waker, and the older one was dropped. With it went what \
+                 its task owned, which asked the token whether it was cancelled, and had no answer for \
+                 300 ms: the token is locked until the waker is gone."
+            );
+        }
+    }
+}
+
+/// Reads one piece after the other; `!` is an error.
+struct Stammers {
+    says: std::vec::IntoIter<&'static str>,
+    reads: u32,
+}
+
+impl AsyncRead for Stammers {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.reads += 1;
+        let Some(piece) = self.says.as_slice().first().copied() else { return Poll::Ready(Ok(0)) };
+        if piece == "!" {
+            self.says.next();
+            return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+        }
+        let count = piece.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&piece.as_bytes()[..count]);
+        match &piece[count..] {
+            "" => drop(self.says.next()),
+            rest => {
+                let others = self.says.clone().skip(1);
+                self.says = iter::once(rest).chain(others).collect::<Vec<_>>().into_iter();
+            }
+        }
+        Poll::Ready(Ok(count))
+    }
 }
