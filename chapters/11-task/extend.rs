@@ -1,4 +1,8 @@
 // What chapter 11 asks beyond its layer.
+//
+// In your file the layer's atomics are those of `support/schedules.rs`. They do what std's do, and stop
+// at every step for a check that plays a task and two wakers in every order of their steps.
+// The checks play the layer in every order.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
