@@ -27,6 +27,7 @@ mod crew {
     /// Tasks of one allocation each: what the wakers share and the future stand side by side. They run on
     /// the thread that made the crew.
     #[derive(Default)]
+    #[allow(missing_debug_implementations)] // Futures cannot be shown.
     pub struct Crew {
         line: Arc<Line>,
         /// All of them, for the end.
@@ -144,6 +145,7 @@ pub fn unhurried<S: Stream + Unpin>(stream: S) -> Unhurried<S> {
 }
 
 /// The stream of [`unhurried`].
+#[derive(Debug)]
 pub struct Unhurried<S> {
     stream: S,
     /// How many items it still gives out before it lets the others in.
@@ -169,6 +171,7 @@ impl<S: Stream + Unpin> Stream for Unhurried<S> {
 
 /// Futures that run inside of one task, and may bring in further ones.
 #[derive(Default)]
+#[allow(missing_debug_implementations)] // Futures cannot be shown.
 pub struct Nursery {
     children: RefCell<Vec<Child>>,
 }
