@@ -393,6 +393,7 @@ pub mod extend {
         /// Tasks of one allocation each: what the wakers share and the future stand side by side. They run on
         /// the thread that made the crew.
         #[derive(Default)]
+        #[allow(missing_debug_implementations)] // Futures cannot be shown.
         pub struct Crew {
             line: Arc<Line>,
             /// All of them, for the end.
@@ -501,6 +502,7 @@ pub mod extend {
     }
 
     /// The stream of [`unhurried`].
+    #[derive(Debug)]
     pub struct Unhurried<S> {
         stream: S,
         /// How many items it still gives out before it lets the others in.
@@ -517,6 +519,7 @@ pub mod extend {
 
     /// Futures that run inside of one task, and may bring in further ones.
     #[derive(Default)]
+    #[allow(missing_debug_implementations)] // Futures cannot be shown.
     pub struct Nursery {
         children: RefCell<Vec<Child>>,
     }
