@@ -369,8 +369,10 @@ chapter! {
     except { gives_no_second_answer }
     mistakes {
         a_place_for_every_wake adopts_for_later adopts_under_a_borrow borrowed_while_it_polls
-        deaf_while_it_polls keeps_it_with_the_wakers leaves_them_behind lets_others_in_for_good never_tires
-        polls_it_in_place polls_what_is_over takes_everybody_along told_the_first
+        deaf_while_it_polls keeps_it_with_the_wakers leaves_them_behind lets_others_in_for_good
+        looks_and_leaves looks_and_then_stores never_tires one_generation polls_it_in_place
+        polls_what_is_over stores_over_a_wake takes_everybody_along tired_for_good told_the_first
+        waits_for_the_dead
     }
 }
 

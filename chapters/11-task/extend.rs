@@ -1,4 +1,8 @@
 // What chapter 11 asks beyond its layer.
+//
+// In your file the layer's atomics are those of `support/schedules.rs`. They do what std's do, and stop
+// at every step for a check that plays a task and two wakers in every order of their steps.
+// The checks play the layer in every order.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -23,6 +27,7 @@ mod crew {
     /// Tasks of one allocation each: what the wakers share and the future stand side by side. They run on
     /// the thread that made the crew.
     #[derive(Default)]
+    #[allow(missing_debug_implementations)] // Futures cannot be shown.
     pub struct Crew {
         line: Arc<Line>,
         /// All of them, for the end.
@@ -140,6 +145,7 @@ pub fn unhurried<S: Stream + Unpin>(stream: S) -> Unhurried<S> {
 }
 
 /// The stream of [`unhurried`].
+#[derive(Debug)]
 pub struct Unhurried<S> {
     stream: S,
     /// How many items it still gives out before it lets the others in.
@@ -165,6 +171,7 @@ impl<S: Stream + Unpin> Stream for Unhurried<S> {
 
 /// Futures that run inside of one task, and may bring in further ones.
 #[derive(Default)]
+#[allow(missing_debug_implementations)] // Futures cannot be shown.
 pub struct Nursery {
     children: RefCell<Vec<Child>>,
 }

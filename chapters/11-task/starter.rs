@@ -31,7 +31,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use crate::support::schedules::model::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -365,6 +365,10 @@ impl Error for JoinError {}
 /// What the chapter does not show.
 pub mod extend {
     // What chapter 11 asks beyond its layer.
+    //
+    // In your file the layer's atomics are those of `support/schedules.rs`. They do what std's do, and stop
+    // at every step for a check that plays a task and two wakers in every order of their steps.
+    // The checks play the layer in every order.
 
     use std::cell::RefCell;
     use std::future::poll_fn;
@@ -389,6 +393,7 @@ pub mod extend {
         /// Tasks of one allocation each: what the wakers share and the future stand side by side. They run on
         /// the thread that made the crew.
         #[derive(Default)]
+        #[allow(missing_debug_implementations)] // Futures cannot be shown.
         pub struct Crew {
             line: Arc<Line>,
             /// All of them, for the end.
@@ -497,6 +502,7 @@ pub mod extend {
     }
 
     /// The stream of [`unhurried`].
+    #[derive(Debug)]
     pub struct Unhurried<S> {
         stream: S,
         /// How many items it still gives out before it lets the others in.
@@ -513,6 +519,7 @@ pub mod extend {
 
     /// Futures that run inside of one task, and may bring in further ones.
     #[derive(Default)]
+    #[allow(missing_debug_implementations)] // Futures cannot be shown.
     pub struct Nursery {
         children: RefCell<Vec<Child>>,
     }

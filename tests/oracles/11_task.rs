@@ -21,19 +21,30 @@ pub fn block_on<F: std::future::IntoFuture>(future: F) -> F::Output {
 pub fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> JoinHandle<F::Output> {
     let (sender, receiver) = oneshot::channel();
     let (task, abort) = abortable(std::panic::AssertUnwindSafe(future).catch_unwind());
+    let over = std::rc::Rc::new(std::cell::Cell::new(false));
+    let end = over.clone();
+    let task = task.map(move |result| {
+        end.set(true);
+        drop(sender.send(result));
+    });
     let spawner = SPAWNER.with_borrow(Clone::clone).expect("inside of `block_on`");
-    spawner.spawn_local(task.map(|result| drop(sender.send(result)))).expect("the pool is there");
-    JoinHandle { receiver, abort }
+    spawner.spawn_local(task).expect("the pool is there");
+    JoinHandle { receiver, abort, over }
 }
 
 pub struct JoinHandle<T> {
     receiver: oneshot::Receiver<Result<Result<T, Payload>, futures::future::Aborted>>,
     abort: AbortHandle,
+    over: std::rc::Rc<std::cell::Cell<bool>>,
 }
 
 impl<T> JoinHandle<T> {
     pub fn abort(&self) {
         self.abort.abort();
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.over.get()
     }
 }
 

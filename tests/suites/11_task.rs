@@ -1,11 +1,13 @@
 // The checks of chapter 11. `subject` is the code under examination.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn, ready};
 use std::marker::PhantomPinned;
-use std::panic;
+use std::panic::{self, resume_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -14,11 +16,17 @@ use std::time::Duration;
 use futures::stream::{self, Stream, StreamExt};
 
 use under_await::ch05_handoff::oneshot;
-use under_await::ch08_poll::wait;
+use under_await::ch08_poll::{Direction, Registration, wait};
 use under_await::ledger::{Ledger, watch};
-use under_await::yield_now;
+use under_await::{waker_fn, yield_now};
 
-use crate::support::{Bell, Drops, allocations, checks, ensure, later, panics, self_wakes};
+use crate::support::heard::News;
+use crate::support::schedules::{
+    Orders, actor, every_order, in_one_step_with_the_next, note, points, wait_until,
+};
+use crate::support::{
+    Bell, Drops, allocated_bytes, allocations, checks, ensure, fail, later, panics, self_wakes,
+};
 
 use subject::extend::{BUDGET, Crew, Nursery, unhurried};
 use subject::{block_on, spawn};
@@ -53,7 +61,7 @@ checks! {
     "11.2" fn many_wakes_are_one_poll() {
         let polls = Cell::new(0);
         let mut rest = pin!(later(30));
-        run(poll_fn(|cx| {
+        run(watch("root", poll_fn(|cx| {
             polls.set(polls.get() + 1);
             if polls.get() == 1 {
                 (0..1000).for_each(|_| cx.waker().wake_by_ref());
@@ -62,7 +70,7 @@ checks! {
                 return Poll::Pending;
             }
             rest.as_mut().poll(cx).map(drop)
-        }));
+        })));
         let polls = polls.get();
         ensure!(
             polls <= 3,
@@ -101,25 +109,73 @@ checks! {
         ensure!(done == 3, "never-polled", "A task has 3 steps. After 50 turns of the root {done} were done.");
     }
 
-    /// A task that is over is not polled again, whatever wakes come.
-    "11.3" fn not_after_its_end() {
-        let polls = Rc::new(Cell::new(0));
-        let count = polls.clone();
-        run(async move {
+    /// A task that is over is not polled again, whatever wakes come: in its last poll, or later.
+    "11.3" with "11.1" "11.2" fn not_after_its_end() {
+        let (polls, kept) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(None::<Waker>)));
+        let (count, keep) = (polls.clone(), kept.clone());
+        let escaped = panics(|| run(async move {
             drop(spawn(poll_fn(move |cx| {
                 count.set(count.get() + 1);
                 cx.waker().wake_by_ref();
                 cx.waker().wake_by_ref();
+                keep.set(Some(cx.waker().clone()));
                 if count.get() < 2 { Poll::Pending } else { Poll::Ready(()) }
             })));
             give_way(50).await;
-        });
+            let waker = kept.take().expect("it was polled");
+            for _ in 0..2 {
+                waker.wake_by_ref();
+                give_way(10).await;
+            }
+            thread::spawn(move || waker.wake()).join().unwrap();
+            give_way(100).await;
+        }));
         let polls = polls.get();
         ensure!(
-            polls == 2,
+            escaped.is_none() && polls == 2,
             "polled-after-ready",
-            "A task was ready at its second poll, and woke itself in it. It was polled {polls} times."
+            "A task was ready at its second poll, and woken in it and later. {}",
+            match escaped {
+                Some(text) => format!("It went into the queue again, and its turn ended in a panic: {text}."),
+                None => format!("It was polled {polls} times."),
+            }
         );
+    }
+
+    /// In no order of steps is a wake lost, and the poll after it sees what was done before it.
+    "11.3" with "11.1" "11.2" fn every_order_of_two_wakes() {
+        // Nothing to play: std's own atomics do not stop for us.
+        let probe = async {
+            drop(spawn(yield_now()));
+            yield_now().await;
+        };
+        if points(|| block_on(probe)) == 0 {
+            return;
+        }
+        Ledger::close();
+        let as_known = play_a_task(News::is_known);
+        let as_done = if as_known.bad.is_empty() { return } else { play_a_task(News::is_done) };
+        for (orders, known) in [(as_done, false), (as_known, true)] {
+            let Some(order) = orders.example() else { continue };
+            let (bad, all) = (orders.bad.len(), orders.total);
+            let is = |what| order.why.as_ref().is_some_and(|why| why.contains(what));
+            ensure!(
+                !is(TOO_OFTEN),
+                "busy-poll",
+                "{bad} of {all} orders go wrong. One of them:\n\n{order}"
+            );
+            ensure!(
+                known || is(FORGOTTEN),
+                "panicked",
+                "{bad} of {all} orders go wrong. One of them:\n\n{order}"
+            );
+            ensure!(known, "lost-wake", "{bad} of {all} orders go wrong. One of them:\n\n{order}");
+            fail!(
+                "unseen",
+                "The wake arrives, and what was done before it need not be seen: it was not handed on. \
+                 So the last poll answers `Pending`, in {bad} of {all} orders. One of them:\n\n{order}"
+            );
+        }
     }
 
     /// Who wakes itself goes to the end of the queue.
@@ -161,10 +217,10 @@ checks! {
 
     /// A panic ends the task it happens in. The others go on, and the root does.
     "11.3" fn a_panic_stays_in_its_task() {
-        let done = Rc::new(Cell::new(0));
-        let finish = done.clone();
+        let (done, over) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(false)));
+        let (finish, see) = (done.clone(), over.clone());
         let escaped = panics(|| run(async move {
-            drop(spawn(async { panic!("one task") }));
+            let task = spawn(async { panic!("one task") });
             drop(spawn(async move {
                 for _ in 0..3 {
                     yield_now().await;
@@ -172,6 +228,7 @@ checks! {
                 }
             }));
             give_way(50).await;
+            see.set(task.is_finished());
         }));
         let done = done.get();
         ensure!(
@@ -180,6 +237,12 @@ checks! {
             "One of two tasks panicked. Of the 3 steps of the other one {done} were done, and the \
              panic {}.",
             if escaped.is_some() { "came out of `block_on`" } else { "stayed inside" }
+        );
+        ensure!(
+            over.get(),
+            "stuck",
+            "A task panicked, and it is not over: `is_finished()` of its handle says so. Whoever awaits it \
+             waits for ever."
         );
     }
 
@@ -218,18 +281,49 @@ checks! {
     }
 
     /// What a task panicked with is in its error.
-    "11.4" fn gives_the_panic() {
-        let payload = Rc::new(Cell::new(None));
-        let found = payload.clone();
+    "11.4" with "11.3" fn gives_the_panic() {
+        let given = Rc::new(RefCell::new("nothing".to_owned()));
+        let found = given.clone();
         let escaped = panics(|| run(async move {
-            let error = spawn(async { panic::panic_any(42_u32) }).await.err();
-            found.set(error.map(|error| error.is_panic().then(|| error.into_panic().downcast().ok())));
+            *found.borrow_mut() = match spawn(async { panic::panic_any(42_u32) }).await {
+                Ok(()) => "an output".to_owned(),
+                Err(error) if !error.is_panic() => "an error that knows of no panic".to_owned(),
+                Err(error) => match error.into_panic().downcast::<u32>() {
+                    Ok(payload) => payload.to_string(),
+                    Err(_) => "a payload of another type".to_owned(),
+                },
+            };
         }));
-        let payload = payload.take().flatten().flatten().map(|payload: Box<u32>| *payload);
+        let given = given.take();
         ensure!(
-            escaped.is_none() && payload == Some(42),
+            escaped.is_none() && given == "42",
             "wrong-result",
-            "A task panicked with 42, and its handle gave {payload:?}."
+            "A task panicked with the `u32` 42, and its handle gave {given}."
+        );
+    }
+
+    /// To await a task is no reason to poll it.
+    "11.4" fn awaiting_wakes_nobody() {
+        let polls = Rc::new(Cell::new(0));
+        let count = polls.clone();
+        let bells = [Bell::new(), Bell::new()];
+        let rung = run(async move {
+            let mut task = pin!(spawn(poll_fn(move |_| {
+                count.set(count.get() + 1);
+                Poll::<()>::Pending
+            })));
+            for (_, waker) in bells.iter().cycle().take(6) {
+                let _ = task.as_mut().poll(&mut Context::from_waker(waker));
+                give_way(2).await;
+            }
+            bells.iter().map(|(bell, _)| bell.rung()).sum::<u32>()
+        });
+        let polls = polls.get();
+        ensure!(
+            (polls, rung) == (1, 0),
+            "busy-poll",
+            "A handle was polled 6 times while its task was waiting. The task was polled {polls} times, and \
+             whoever awaited it was woken {rung} times; needed are 1 and 0."
         );
     }
 
@@ -299,9 +393,12 @@ checks! {
 
     /// Who wakes itself is polled again, and where it was.
     "11.5" fn stays_in_its_place() {
-        let places = Rc::new(RefCell::new(Vec::new()));
+        let (places, drops) = (Rc::new(RefCell::new(Vec::new())), Rc::new(RefCell::new(Vec::new())));
         let mut crew = Crew::default();
-        (0..3).for_each(|_| crew.spawn(Placed { places: places.clone(), left: 3, pinned: PhantomPinned }));
+        for _ in 0..3 {
+            let (places, drops) = (places.clone(), drops.clone());
+            crew.spawn(Placed { places, drops, left: 3, pinned: PhantomPinned });
+        }
         crew.run();
         let places = places.take();
         let mut distinct = places.clone();
@@ -310,6 +407,13 @@ checks! {
         let (polls, distinct) = (places.len(), distinct.len());
         ensure!(polls == 12, "lost-wake", "3 futures want 4 polls each, and there were {polls}.");
         ensure!(distinct == 3, "moved", "3 futures were polled in {distinct} places.");
+        let drops = drops.take();
+        let elsewhere = drops.iter().filter(|place| !places.contains(place)).count();
+        ensure!(
+            elsewhere == 0,
+            "moved",
+            "Of 3 futures {elsewhere} were dropped elsewhere than where they had been polled."
+        );
     }
 
     /// A future goes when it is ready, and not with the last of its wakers.
@@ -333,6 +437,36 @@ checks! {
             dropped == 3,
             "leak",
             "3 tasks are over, their wakers are kept, and {dropped} of the futures were dropped."
+        );
+        drop(crew);
+        let dropped = drops.count();
+        ensure!(
+            dropped == 3,
+            "crashed",
+            "3 futures were dropped when they were ready, and some of them once more with the crew: \
+             {dropped} drops in all."
+        );
+    }
+
+    /// With the crew, and the last waker, all of it goes.
+    "11.5" fn leaves_nothing_behind() {
+        let before = allocated_bytes();
+        let mut crew = Crew::default();
+        for i in 0..100 {
+            let owned = vec![i; 100];
+            crew.spawn(async move {
+                for _ in 0..owned[0] % 3 {
+                    yield_now().await;
+                }
+            });
+        }
+        crew.run();
+        drop(crew);
+        let left = allocated_bytes() - before;
+        ensure!(
+            left < 1000,
+            "leak",
+            "100 tasks are over, and their crew is gone: {left} bytes of them are left."
         );
     }
 
@@ -400,6 +534,29 @@ checks! {
             "data-lost",
             "After {given} items and a turn of others the next one is {given}, and it gave {next:?}."
         );
+    }
+
+    /// After each turn of others it has the whole budget again, and at its end it keeps nobody waiting.
+    "11.6" fn each_time_the_whole_budget() {
+        let (bell, waker) = Bell::new();
+        let mut cx = Context::from_waker(&waker);
+        let mut stream = unhurried(stream::iter(0..1000));
+        let (mut rows, mut row) = (Vec::new(), 0);
+        loop {
+            match stream.poll_next_unpin(&mut cx) {
+                Poll::Ready(Some(_)) => row += 1,
+                Poll::Ready(None) => break,
+                Poll::Pending => rows.push(std::mem::take(&mut row)),
+            }
+            ensure!(rows.len() < 20, "wrong-result", "Items in a row, between two turns of others: {rows:?}.");
+        }
+        let rung = bell.rung();
+        ensure!(
+            rows == [BUDGET; 7] && row == 1000 - 7 * BUDGET,
+            "wrong-result",
+            "1,000 items were given out in rows of {rows:?} and {row}; the budget is {BUDGET}."
+        );
+        ensure!(rung == 7, "busy-poll", "It let others in 7 times, and woke itself {rung} times.");
     }
 
     /// A stream that has waited has let others in already.
@@ -474,6 +631,33 @@ checks! {
         ensure!(order == "abcbcc", "out-of-step", "Three children with 1, 2 and 3 steps: {order}.");
     }
 
+    /// So is whoever comes with those who come, and all of them stand in line in the order in which they came.
+    "11.7" fn five_generations() {
+        let (nursery, order) = (Rc::new(Nursery::default()), Rc::new(RefCell::new(String::new())));
+        nursery.adopt(generation(nursery.clone(), order.clone(), 1));
+        run(watch("nursery", nursery.run()));
+        let order = order.take();
+        ensure!(
+            order == "1234512345",
+            "out-of-step",
+            "Each of five children but the last brings in the next one in its first poll, and wants a second \
+             poll. Needed is 1234512345, and it was {order}."
+        );
+    }
+
+    /// Who has nothing to do but wait is not polled meanwhile.
+    "11.7" fn waits_with_its_children() {
+        let (nursery, polls) = (Nursery::default(), Cell::new(0));
+        nursery.adopt(async { later(30).await; });
+        let mut children = pin!(nursery.run());
+        run(watch("nursery", poll_fn(|cx| {
+            polls.set(polls.get() + 1);
+            children.as_mut().poll(cx)
+        })));
+        let polls = polls.get();
+        ensure!(polls <= 3, "busy-poll", "Its one child waited for 30 ms, in {polls} polls; 2 are enough.");
+    }
+
     /// Nor does a child that is dropped find anything locked.
     "11.7" fn a_child_may_adopt_as_it_goes() {
         let nursery = Rc::new(Nursery::default());
@@ -511,6 +695,158 @@ async fn hold<T>(owned: T) {
     pending().await
 }
 
+/// Brings in the next generation, and comes once more.
+async fn generation(nursery: Rc<Nursery>, order: Rc<RefCell<String>>, number: u32) {
+    order.borrow_mut().push_str(&number.to_string());
+    if number < 5 {
+        // A future whose type names itself needs the box.
+        let next: Pin<Box<dyn Future<Output = ()>>> =
+            Box::pin(generation(nursery.clone(), order.clone(), number + 1));
+        nursery.adopt(next);
+    }
+    yield_now().await;
+    order.borrow_mut().push_str(&number.to_string());
+}
+
+/// What is said of a task that is woken and not polled, and of one that is polled too often.
+const FORGOTTEN: &str = "the task is not polled again";
+const TOO_OFTEN: &str = "polls, of which 3 are enough";
+
+/// Plays a task that two threads make ready, each with a wake. `seen` says whether a poll sees what a
+/// thread has done.
+fn play_a_task(seen: fn(&News) -> bool) -> Orders {
+    every_order(move || {
+        let news = Arc::new([News::default(), News::default()]);
+        let slots = [(); 2].map(|()| Arc::new(Mutex::new(None::<Waker>)));
+        let woken = Arc::new(AtomicU32::new(0));
+        let runtime = actor("runtime", {
+            let (news, slots, woken) = (news.clone(), slots.clone(), woken.clone());
+            move || {
+                let escaped = panics(|| {
+                    let _stops = StopsTheClock;
+                    block_on(one_task(news, slots, woken, seen));
+                });
+                // The order goes wrong, and the check goes on.
+                if let Some(text) = escaped {
+                    resume_unwind(Box::new(text) as Box<dyn Any + Send>);
+                }
+            }
+        });
+        let wakers = ["one", "other"].into_iter().zip(slots).enumerate().map(|(n, (name, slot))| {
+            let (news, woken) = (news.clone(), woken.clone());
+            actor(name, move || {
+                let kept = slot.clone();
+                wait_until("make it ready", move || kept.lock().unwrap().is_some());
+                news[n].done();
+                in_one_step_with_the_next();
+                slot.lock().unwrap().take().expect("it is there").wake();
+                woken.fetch_add(1, Ordering::SeqCst);
+            })
+        });
+        [runtime].into_iter().chain(wakers).collect()
+    })
+}
+
+/// The root of the play: a task leaves its waker for both threads, and is ready when it sees what they
+/// have done. Until the clock ends the play, the root is pending.
+async fn one_task(
+    news: Arc<[News; 2]>,
+    slots: [Arc<Mutex<Option<Waker>>>; 2],
+    woken: Arc<AtomicU32>,
+    seen: fn(&News) -> bool,
+) {
+    let (polls, done) = (Rc::new(Cell::new(0)), Arc::new(AtomicBool::new(false)));
+    let (count, finish) = (polls.clone(), done.clone());
+    let (mut begun, over) = (false, Arc::new(AtomicBool::new(false)));
+    let ended = over.clone();
+    drop(spawn(poll_fn(move |cx| {
+        count.set(count.get() + 1);
+        if count.get() == 1 {
+            slots.iter().for_each(|slot| *slot.lock().unwrap() = Some(cx.waker().clone()));
+        }
+        let ready = news.iter().all(seen);
+        note(if ready { "poll → Ready" } else { "poll → Pending" });
+        finish.store(ready, Ordering::SeqCst);
+        if ready { Poll::Ready(()) } else { Poll::Pending }
+    })));
+    poll_fn(|cx| {
+        if !std::mem::replace(&mut begun, true) {
+            start_the_clock(cx.waker().clone(), woken.clone(), done.clone(), over.clone());
+        }
+        if ended.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    let polls = polls.get();
+    let wrong = |why: String| resume_unwind(Box::new(why) as Box<dyn Any + Send>);
+    if !done.load(Ordering::SeqCst) {
+        wrong(FORGOTTEN.to_owned());
+    }
+    if polls > 3 {
+        wrong(format!("{polls} {TOO_OFTEN}"));
+    }
+}
+
+/// A descriptor that is always ready, and whom the reactor wakes for it: in every sleep of a played
+/// runtime, which would not stop for the others by itself.
+type Clock = (Registration, std::io::PipeReader, Waker);
+
+thread_local! {
+    static CLOCK: RefCell<Option<Clock>> = const { RefCell::new(None) };
+}
+
+/// From now on a sleep of this thread is a point of the play. The first one lasts until one of the two
+/// has woken the task, the second until both have. At the third nothing more can come, and the root ends.
+fn start_the_clock(root: Waker, woken: Arc<AtomicU32>, done: Arc<AtomicBool>, over: Arc<AtomicBool>) {
+    let sleeps = AtomicU32::new(0);
+    let ticks = waker_fn(move || {
+        wind_the_clock();
+        let slept = sleeps.fetch_add(1, Ordering::SeqCst);
+        if done.load(Ordering::SeqCst) || slept == 2 {
+            over.store(true, Ordering::SeqCst);
+            return root.wake_by_ref();
+        }
+        // If the play ends here, the runtime contains the panic that says so.
+        let _root = EndsInAPanic(&root, &over);
+        let woken = woken.clone();
+        wait_until("sleep", move || woken.load(Ordering::SeqCst) > slept);
+    });
+    let (reader, writer) = std::io::pipe().expect("a pipe costs two descriptors");
+    // Its end is there as soon as the writer has gone, and stays.
+    drop(writer);
+    let registration = Registration::new(&reader).expect("the reactor watches it");
+    CLOCK.set(Some((registration, reader, ticks)));
+    wind_the_clock();
+}
+
+fn wind_the_clock() {
+    CLOCK.with_borrow(|clock| {
+        let (registration, _, ticks) = clock.as_ref().expect("it was started");
+        let cx = &mut Context::from_waker(ticks);
+        registration.wait_for(Direction::Read, cx).expect("the reactor watches it");
+    });
+}
+
+/// Ends the clock of this thread when it is dropped.
+struct StopsTheClock;
+
+impl Drop for StopsTheClock {
+    fn drop(&mut self) {
+        drop(CLOCK.take());
+    }
+}
+
+/// Ends the root when it is dropped in a panic.
+struct EndsInAPanic<'a>(&'a Waker, &'a AtomicBool);
+
+impl Drop for EndsInAPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.1.store(true, Ordering::SeqCst);
+            self.0.wake_by_ref();
+        }
+    }
+}
+
 /// Pending once, and woken by another thread before that poll returns.
 async fn woken_meanwhile() {
     let mut polled = false;
@@ -530,9 +866,10 @@ async fn woken_meanwhile() {
     .await;
 }
 
-/// Writes down where it is polled, and must not be moved.
+/// Writes down where it is polled and dropped, and must not be moved.
 struct Placed {
     places: Rc<RefCell<Vec<usize>>>,
+    drops: Rc<RefCell<Vec<usize>>>,
     left: u32,
     pinned: PhantomPinned,
 }
@@ -551,6 +888,13 @@ impl Future for Placed {
         this.left -= 1;
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        let place = std::ptr::from_ref(self).addr();
+        self.drops.borrow_mut().push(place);
     }
 }
 

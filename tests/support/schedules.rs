@@ -334,6 +334,12 @@ pub mod model {
                 handed: Handed,
             }
 
+            impl From<$value> for $name {
+                fn from(value: $value) -> Self {
+                    $name::new(value)
+                }
+            }
+
             impl $name {
                 /// As std's.
                 pub const fn new(value: $value) -> Self {
@@ -408,7 +414,13 @@ pub mod model {
         |value| if value { "swap(true)" } else { "swap(false)" },
         fetch_or fetch_and fetch_xor
     );
-    atomic!(AtomicU8, u8, |_| "store", |_| "swap", fetch_or fetch_and fetch_add fetch_sub);
+    atomic!(
+        AtomicU8,
+        u8,
+        |_| "store",
+        |_| "swap",
+        fetch_or fetch_and fetch_xor fetch_add fetch_sub
+    );
     atomic!(AtomicUsize, usize, |_| "store", |_| "swap", fetch_or fetch_and fetch_add fetch_sub);
 
     /// As [`std::sync::atomic::fence`].

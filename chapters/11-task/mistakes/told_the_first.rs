@@ -21,6 +21,10 @@ impl<T> JoinHandle<T> {
     pub fn abort(&self) {
         self.handle.abort();
     }
+
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
 }
 
 impl<T> Future for JoinHandle<T> {
