@@ -3,11 +3,11 @@
 //!
 //! The workloads are those of the chapter "How fast is it?", which quotes this table.
 
-mod allocated;
 mod block_on;
 mod channels;
 mod echo;
 mod joins;
+mod resident;
 mod table;
 mod tasks;
 mod timers;
@@ -18,6 +18,6 @@ fn main() {
     joins::measure();
     timers::measure();
     channels::measure();
-    allocated::measure();
+    resident::measure();
     echo::measure();
 }

@@ -1,11 +1,9 @@
 //! How much memory a task takes that waits.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Poll, Waker};
 
 use async_executor::LocalExecutor;
@@ -15,37 +13,12 @@ use tokio::task::LocalSet;
 
 use crate::table::{compare, counted};
 
-/// The system's allocator, with a count of what it has given out.
-struct Counting;
-
-/// How many bytes there are.
-static BYTES: AtomicI64 = AtomicI64::new(0);
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-#[allow(unsafe_code)]
-// SAFETY: everything is passed on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        BYTES.fetch_add(layout.size() as i64, Ordering::Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        BYTES.fetch_sub(layout.size() as i64, Ordering::Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 pub(crate) fn measure() {
     let tokio = &crate::tasks::tokio();
     compare(
         "a task that waits, with 64 bytes of its own (layer 11)",
         "bytes",
-        10_000,
+        100_000,
         vec![
             counted("under_await", |n| {
                 under_await::block_on(async {
@@ -80,12 +53,24 @@ type Wakers = Rc<RefCell<Vec<Waker>>>;
 /// By how many bytes the memory has grown when `n` tasks are there and have been polled.
 async fn grown<F: Future>(n: u64, spawn: impl Fn(F), task: impl Fn(Wakers) -> F) -> i64 {
     let wakers = Wakers::new(RefCell::new(Vec::with_capacity(n as usize)));
-    let before = BYTES.load(Ordering::Relaxed);
+    let before = resident();
     (0..n).for_each(|_| spawn(task(wakers.clone())));
     while wakers.borrow().len() < n as usize {
         under_await::ch01_future::yield_now().await;
     }
-    BYTES.load(Ordering::Relaxed) - before
+    resident() - before
+}
+
+/// How many bytes of memory this process has, when the allocator has given back what it can.
+fn resident() -> i64 {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[allow(unsafe_code)]
+    // SAFETY: it concerns memory that nobody uses.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm.split(' ').nth(1).map_or(0, |pages| pages.parse::<i64>().expect("a number") * 4096)
 }
 
 /// Has 64 bytes of its own, leaves its waker, and is never ready.
