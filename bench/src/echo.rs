@@ -16,7 +16,7 @@ use crate::table::{compare, told};
 pub(crate) fn measure() {
     for connections in [1, 50] {
         compare(
-            &format!("echo of 64 bytes over {connections} connections (layers 10 and 11)"),
+            &format!("echo of 64 bytes, {connections} at a time (layers 10 and 11)"),
             "ns of the server's CPU per request",
             20_000,
             vec![

@@ -63,7 +63,7 @@ pub(crate) fn measure() {
     for tasks in [1000, 1] {
         let per_task = 1_000_000 / tasks;
         compare(
-            &format!("a task that wakes itself is polled again, {tasks} tasks (layer 11)"),
+            &format!("a task that wakes itself is polled again, {tasks} at a time (layer 11)"),
             "ns",
             1_000_000,
             vec![
