@@ -32,6 +32,7 @@ use std::task::{Context, Poll, Waker};
 use futures::Stream;
 
 use crate::ch01_future::poll_fn;
+use crate::ch05_handoff::wake_all;
 
 // ANCHOR: WaitList
 /// Who waits to be called. It stands behind a lock, together with what the calls are about.
@@ -85,6 +86,14 @@ impl<S> WaitList<S> {
         Lock::new(WaitList { state, spare, most, queue, called: 0, latest: 0, dismissals: 0 })
     }
 
+    /// Calls `n` times: here are the wakers.
+    fn call_each(&mut self, n: usize) -> Vec<Waker> {
+        let waiting = n.min(self.queue.len() - self.called);
+        let wakers = (0..waiting).filter_map(|_| self.call()).collect();
+        self.spare = self.most.min(self.spare.saturating_add(n - waiting));
+        wakers
+    }
+
     /// Dismisses all who wait: here are their wakers.
     fn dismiss(&mut self) -> Vec<Waker> {
         self.dismissals += 1;
@@ -135,7 +144,7 @@ fn change<S, W: IntoIterator<Item = Waker>>(
     change: impl FnOnce(&mut WaitList<S>) -> W,
 ) {
     let wakers = change(&mut lock.lock().unwrap());
-    wakers.into_iter().for_each(Waker::wake);
+    wake_all(wakers);
 }
 
 /// A place in the queue: a future that is ready when it is called (`true`) or dismissed (`false`).
@@ -224,7 +233,7 @@ impl Semaphore {
 
     /// Adds `n` permits. Those who wait come first.
     pub fn add_permits(&self, n: usize) {
-        (0..n).for_each(|_| change(&self.list, WaitList::call));
+        change(&self.list, |list| list.call_each(n));
     }
 }
 // ANCHOR_END: Semaphore
@@ -264,7 +273,7 @@ impl SemaphorePermit<'_> {
 
 impl Drop for SemaphorePermit<'_> {
     fn drop(&mut self) {
-        self.semaphore.add_permits(1);
+        change(&self.semaphore.list, WaitList::call);
     }
 }
 
@@ -453,7 +462,7 @@ impl<T> Sender<T> {
         }
         let receiver = room.state.receiver.take();
         drop(room);
-        receiver.into_iter().for_each(Waker::wake);
+        wake_all(receiver);
         Ok(())
     }
 
@@ -509,7 +518,7 @@ impl<T> Receiver<T> {
         };
         let next = room.call();
         drop(room);
-        next.into_iter().for_each(Waker::wake);
+        wake_all(next);
         Ok(message)
         // ANCHOR_END: todo_14_5
     }

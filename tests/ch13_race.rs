@@ -771,6 +771,20 @@ fn a_waker_may_use_the_token() {
     });
 }
 
+/// Three wait for a token, and the waker of the first panics: the others are woken all the same.
+#[test]
+fn a_panic_in_a_waker_keeps_no_other_from_hearing_of_it() {
+    let token = CancelToken::new();
+    let mut broken = Box::pin(token.cancelled());
+    assert!(step(broken.as_mut(), &waker_fn(|| panic!("in a waker"))).is_pending());
+    let (bell, waker) = Bell::new();
+    let mut others = [token.cancelled(), token.cancelled()];
+    assert!(others.iter_mut().all(|other| step(Pin::new(other), &waker).is_pending()));
+    token.cancel();
+    assert_eq!((bell.rung(), owners(&bell)), (2, 0));
+    assert!(step(broken.as_mut(), Waker::noop()).is_ready());
+}
+
 /// A wait that begins while another thread cancels is not forgotten.
 #[test]
 fn cancelled_at_the_same_moment() {

@@ -522,6 +522,71 @@ fn a_message_may_own_an_end_of_its_channel() {
     });
 }
 
+/// The waker of the first who waits panics: whoever else is meant is woken, and nothing is lost.
+#[test]
+fn a_panic_in_a_waker_harms_nobody_else() {
+    let broken = waker_fn(|| panic!("in a waker"));
+    let mut cx = Context::from_waker(&broken);
+
+    let semaphore = Semaphore::new(0);
+    let mut first = Box::pin(semaphore.acquire());
+    let mut others = [(); 2].map(|()| Waiting::new(semaphore.acquire()));
+    assert!(first.as_mut().poll(&mut cx).is_pending());
+    assert!(others.iter_mut().all(|other| other.poll().is_pending()));
+    semaphore.add_permits(4);
+    assert_eq!(others.each_ref().map(|other| other.bell.rung()), [1, 1]);
+    let permits = others.each_mut().map(|other| other.poll().now().unwrap());
+    let last = first.as_mut().poll(&mut cx).now().unwrap();
+    assert_eq!(semaphore.available_permits(), 1);
+    drop((permits, last));
+    assert_eq!(semaphore.available_permits(), 4);
+
+    let semaphore = Semaphore::new(0);
+    let mut first = Box::pin(semaphore.acquire());
+    let mut second = Waiting::new(semaphore.acquire());
+    assert!(first.as_mut().poll(&mut cx).is_pending() && second.poll().is_pending());
+    semaphore.close();
+    assert_eq!((second.bell.rung(), second.poll().now().is_err()), (1, true));
+
+    let notify = Notify::new();
+    let mut first = Box::pin(notify.notified());
+    let mut second = Waiting::new(notify.notified());
+    assert!(first.as_mut().poll(&mut cx).is_pending() && second.poll().is_pending());
+    notify.notify_waiters();
+    assert_eq!((second.bell.rung(), second.poll()), (1, Poll::Ready(())));
+
+    let (sender, mut receiver) = channel(1);
+    sender.try_send(0).unwrap();
+    let mut first = Box::pin(sender.send(1));
+    let mut second = Waiting::new(sender.send(2));
+    assert!(first.as_mut().poll(&mut cx).is_pending() && second.poll().is_pending());
+    receiver.close();
+    assert_eq!((second.bell.rung(), second.poll()), (1, Poll::Ready(Err(SendError(2)))));
+
+    // Who makes a change that wakes one is not the one who has to answer for its waker.
+    let (sender, mut receiver) = channel(1);
+    assert!(receiver.poll_recv(&mut cx).is_pending());
+    assert_eq!(sender.try_send(1), Ok(()));
+    assert_eq!(receiver.try_recv(), Ok(1));
+}
+
+/// Permits that are added are added at once: whoever is woken finds those that are left over.
+#[test]
+fn permits_are_added_at_once() {
+    let semaphore = Arc::new(Semaphore::new(0));
+    let (seen, uses) = (Arc::new(AtomicUsize::new(0)), semaphore.clone());
+    let found = seen.clone();
+    let waker = waker_fn(move || found.store(uses.available_permits(), Ordering::SeqCst));
+    let mut acquire = Box::pin(semaphore.acquire());
+    assert!(acquire.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    semaphore.add_permits(3);
+    assert_eq!(seen.load(Ordering::SeqCst), 2);
+    drop(acquire);
+    assert_eq!(semaphore.available_permits(), 3);
+    semaphore.add_permits(usize::MAX);
+    assert_eq!(semaphore.available_permits(), usize::MAX);
+}
+
 // ── Invariant 5: once grown ──
 
 /// Nothing is allocated for a message, whichever side waits.
