@@ -33,6 +33,8 @@ use std::task::{Context, Poll, Waker, ready};
 pub use futures::future::Either;
 use pin_project_lite::pin_project;
 
+use under_await::ch05_handoff::wake_all;
+
 /// Waits for `a` or `b`, whichever is ready first, and drops the other one at that moment.
 ///
 /// `a` is asked first: if both are ready it wins, and `b` is not polled. Cancel safe if both are.
@@ -235,7 +237,7 @@ impl CancelToken {
         shared.cancelled = true;
         let waiters = mem::take(&mut shared.waiters);
         drop(shared);
-        waiters.into_values().for_each(Waker::wake);
+        wake_all(waiters.into_values());
     }
 }
 
