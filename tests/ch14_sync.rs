@@ -245,7 +245,7 @@ struct Victim {
 }
 
 /// How many steps there are for each scene. In the first three, all take their places.
-const STEPS: usize = 15;
+const STEPS: usize = 18;
 
 /// Each of three, before every step, and after the last.
 fn victims() -> impl Iterator<Item = Victim> {
@@ -270,12 +270,14 @@ impl Victim {
             if step >= 3 {
                 before(step);
             }
-            let Some(asked) = &mut waiting[step % 3] else { continue };
+            // Whoever is called in this step is polled in a later one, and may be dropped in between.
+            let who = if step < 3 { step } else { (step + 1) % 3 };
+            let Some(asked) = &mut waiting[who] else { continue };
             if (step < 3 || asked.bell.rung() > 0)
                 && let Poll::Ready(output) = asked.poll()
             {
-                turns.push(step % 3);
-                waiting[step % 3] = None;
+                turns.push(who);
+                waiting[who] = None;
                 ready(output);
             }
         }
