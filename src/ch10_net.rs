@@ -31,6 +31,7 @@ use std::task::{Context, Poll, ready};
 use futures::io::{AsyncRead, AsyncWrite};
 use futures::stream::{self, Stream};
 
+use crate::budget;
 use crate::ch08_poll::{Direction, Registration};
 use crate::sys;
 
@@ -57,16 +58,21 @@ impl<T: AsFd> Async<T> {
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(&T) -> io::Result<R>,
     ) -> PollIo<R> {
-        // ANCHOR: todo_10_1 try; if it would wait, leave the waker; after a signal, try again
-        loop {
-            match attempt(&self.io) {
-                Err(error) if error.kind() == WouldBlock => return self.wait_for(direction, cx),
-                // A signal came before anything was done.
-                Err(error) if error.kind() == Interrupted => {}
-                result => return Poll::Ready(result),
+        // A socket that is never empty keeps no other task from its turn.
+        budget::poll_spending(cx, |cx| {
+            // ANCHOR: todo_10_1 try; if it would wait, leave the waker; after a signal, try again
+            loop {
+                match attempt(&self.io) {
+                    Err(error) if error.kind() == WouldBlock => {
+                        return self.wait_for(direction, cx);
+                    }
+                    // A signal came before anything was done.
+                    Err(error) if error.kind() == Interrupted => {}
+                    result => return Poll::Ready(result),
+                }
             }
-        }
-        // ANCHOR_END: todo_10_1
+            // ANCHOR_END: todo_10_1
+        })
     }
 }
 // ANCHOR_END: poll_io

@@ -368,11 +368,11 @@ chapter! {
     // The oracle's handle gives an error when it is polled again.
     except { gives_no_second_answer }
     mistakes {
-        a_place_for_every_wake adopts_for_later adopts_under_a_borrow borrowed_while_it_polls
+        a_place_for_every_wake a_queue_with_an_end adopts_for_later adopts_under_a_borrow borrowed_while_it_polls
         deaf_while_it_polls keeps_it_with_the_wakers leaves_them_behind lets_others_in_for_good
         looks_and_leaves looks_and_then_stores never_tires one_generation polls_it_in_place
         polls_what_is_over stores_over_a_wake takes_everybody_along tired_for_good told_the_first
-        waits_for_the_dead
+        nobody_by_that_number waits_for_all waits_for_the_dead
     }
 }
 

@@ -124,7 +124,13 @@ checks! {
             give_way(50).await;
             let waker = kept.take().expect("it was polled");
             for _ in 0..2 {
-                waker.wake_by_ref();
+                if let Some(text) = panics(|| waker.wake_by_ref()) {
+                    fail!(
+                        "panicked",
+                        "A waker was kept, and woken after its task was over. To wake it panicked: {text}. \
+                         Such a wake has nothing to do."
+                    );
+                }
                 give_way(10).await;
             }
             thread::spawn(move || waker.wake()).join().unwrap();
