@@ -105,6 +105,7 @@ impl<T: AsFd> Async<T> {
 /// A TCP socket that waits for connections.
 #[derive(Debug)]
 pub struct TcpListener {
+    /// Ready to read when somebody has connected.
     io: Async<net::TcpListener>,
 }
 
@@ -155,6 +156,7 @@ impl TcpListener {
 /// so that one future may read while another one writes. It stays on its thread.
 #[derive(Debug)]
 pub struct TcpStream {
+    /// The socket. Each of its directions is one future's at a time.
     io: Async<net::TcpStream>,
     /// Whether the last read, and the last write, did less than asked: there was no more to read
     /// then, or no more room, and the next one would have to wait.
@@ -289,6 +291,7 @@ impl AsyncWrite for TcpStream {
 /// A UDP socket. What arrives does so whole, and all or nothing of it.
 #[derive(Debug)]
 pub struct UdpSocket {
+    /// The socket.
     io: Async<net::UdpSocket>,
 }
 

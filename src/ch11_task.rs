@@ -89,6 +89,7 @@ struct Runtime {
     free: RefCell<Vec<u32>>,
     /// Who is to be polled, first come, first served.
     queue: RefCell<VecDeque<u32>>,
+    /// The part that other threads reach.
     remote: Arc<Remote>,
 }
 
@@ -104,6 +105,7 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// A task; its handle has a share of it.
 struct Task<T> {
+    /// The part that its wakers share.
     header: Arc<Header>,
     /// The header as a waker, made once: every further one would cost an atomic increment.
     waker: Waker,
@@ -123,6 +125,7 @@ struct Header {
     aborted: AtomicBool,
     /// Its number, or `ROOT`.
     number: u32,
+    /// The way to its runtime, from any thread.
     remote: Arc<Remote>,
 }
 
@@ -339,6 +342,7 @@ fn poll_caught<T>(future: &mut Boxed<T>, cx: &mut Context<'_>) -> Poll<Result<T,
 /// Cancel safe: awaited by reference, it may be awaited again. It stays on its thread. Panics when
 /// it is polled after it was ready.
 pub struct JoinHandle<T> {
+    /// The task, which lives on when this is dropped.
     task: Rc<Task<T>>,
 }
 
@@ -381,6 +385,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
 /// Why a task has no output: it panicked, or it was cancelled.
 #[derive(Debug)]
 pub struct JoinError {
+    /// Why it ended early.
     cause: Cause,
 }
 

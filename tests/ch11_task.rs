@@ -439,6 +439,46 @@ fn a_socket_that_is_always_ready_starves_nobody() {
     });
 }
 
+/// An echo of 50 connections, whose requests are there at once, makes a read and a write for each, and one
+/// wait for all of them: what a loop by hand would make.
+#[test]
+fn an_echo_of_fifty_connections_makes_two_calls_a_request_and_one_wait_for_all() {
+    const CONNECTIONS: usize = 50;
+    const ROUNDS: usize = 20;
+    on_both(LIMIT, |wait| {
+        block_on(async {
+            let listener = TcpListener::bind(LOCAL).unwrap();
+            let address = listener.local_addr().unwrap();
+            let mut clients = Vec::new();
+            for _ in 0..CONNECTIONS {
+                // Std's, so that none of its calls are in the ledger.
+                clients.push(std::net::TcpStream::connect(address).unwrap());
+                let (stream, _) = listener.accept().await.unwrap();
+                drop(spawn(echo(stream)));
+            }
+            yield_now().await;
+            yield_now().await;
+            let calls = || ["recv", "send", wait].map(|call| ledger().count(Event::Call(call)));
+            let before = calls();
+            for _ in 0..ROUNDS {
+                for client in &mut clients {
+                    Write::write_all(client, &[7; 64]).unwrap();
+                }
+                // One wait for the requests, and one for this.
+                sleep(ms(1)).await;
+                for client in &mut clients {
+                    Read::read_exact(client, &mut [0; 64]).unwrap();
+                }
+            }
+            let [reads, writes, waits] = calls();
+            let requests = (CONNECTIONS * ROUNDS) as u64;
+            assert_eq!([reads - before[0], writes - before[1]], [requests; 2]);
+            let waits = waits - before[2];
+            assert!(waits <= 3 * ROUNDS as u64, "{waits} waits in {ROUNDS} rounds");
+        });
+    });
+}
+
 /// What is used up is used up for all that the task polls, and whole again at its next turn: of 300
 /// accepted connections in one `join!`, each is read, and a timeout ends what would go on for ever.
 #[test]
@@ -1319,6 +1359,14 @@ async fn own_waker() -> Waker {
 async fn pass() {
     for _ in 0..200 {
         yield_now().await;
+    }
+}
+
+/// Sends back what it reads.
+async fn echo(mut stream: TcpStream) {
+    let mut buffer = [0; 1024];
+    while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+        stream.write_all(&buffer[..length]).await.unwrap();
     }
 }
 

@@ -95,6 +95,7 @@ impl<T: AsFd> Async<T> {
 /// A TCP socket that waits for connections.
 #[derive(Debug)]
 pub struct TcpListener {
+    /// Ready to read when somebody has connected.
     io: Async<net::TcpListener>,
 }
 
@@ -145,6 +146,7 @@ impl TcpListener {
 /// so that one future may read while another one writes. It stays on its thread.
 #[derive(Debug)]
 pub struct TcpStream {
+    /// The socket. Each of its directions is one future's at a time.
     io: Async<net::TcpStream>,
     /// Whether the last read, and the last write, did less than asked: there was no more to read
     /// then, or no more room, and the next one would have to wait.
@@ -265,6 +267,7 @@ impl AsyncWrite for TcpStream {
 /// A UDP socket. What arrives does so whole, and all or nothing of it.
 #[derive(Debug)]
 pub struct UdpSocket {
+    /// The socket.
     io: Async<net::UdpSocket>,
 }
 
