@@ -137,8 +137,9 @@ impl TcpListener {
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> PollIo<(TcpStream, SocketAddr)> {
         loop {
-            let accept = |cx: &mut _| self.io.poll_io(Direction::Read, cx, sys::accept);
-            match ready!(poll_spending(cx, accept)) {
+            let accepted =
+                poll_spending(cx, |cx| self.io.poll_io(Direction::Read, cx, sys::accept));
+            match ready!(accepted) {
                 // The peer went away before its turn came. That is nobody else's error.
                 Err(error) if error.kind() == ConnectionAborted => {}
                 Err(error) => return Poll::Ready(Err(error)),
