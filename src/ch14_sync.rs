@@ -31,7 +31,7 @@ use std::task::{Context, Poll, Waker};
 use crate::ch05_handoff::wake_all;
 
 // ANCHOR: WaitList
-/// Who waits to be called. It stands behind a lock, together with what the calls are about.
+/// The waiters, and the calls that found none. It stands behind a lock, together with what they are about.
 #[derive(Debug)]
 struct WaitList<S> {
     /// What the calls are about, as far as there is more to it than their number.
@@ -46,14 +46,14 @@ struct WaitList<S> {
     called: usize,
     /// The ticket that was given out last.
     latest: u64,
-    /// How often all who waited were dismissed.
+    /// How often all waiters were dismissed.
     dismissals: u64,
 }
 // ANCHOR_END: WaitList
 
 // ANCHOR: call
 impl<S> WaitList<S> {
-    /// Who comes is called at once (`true`), has to wait, or is dismissed (`false`).
+    /// A newcomer is called at once (`true`), has to wait, or is dismissed (`false`).
     fn enter(&mut self) -> Poll<bool> {
         if self.most > 0 && self.spare == 0 {
             return Poll::Pending;
@@ -62,9 +62,9 @@ impl<S> WaitList<S> {
         Poll::Ready(self.most > 0)
     }
 
-    /// Calls the first who waits: here is its waker. If nobody does, the call is kept.
+    /// Calls the first waiter: here is its waker. If there is none, the call is kept.
     fn call(&mut self) -> Option<Waker> {
-        // ANCHOR: todo_14_1 call the first in the queue who was not called yet, or keep the call
+        // ANCHOR: todo_14_1 call the first in the queue that was not called yet, or keep the call
         let Some((_, waker)) = self.queue.get_mut(self.called) else {
             self.spare = self.most.min(self.spare.saturating_add(1));
             return None;
@@ -90,13 +90,13 @@ impl<S> WaitList<S> {
         wakers
     }
 
-    /// Dismisses all who wait: here are their wakers.
+    /// Dismisses all waiters: here are their wakers.
     fn dismiss(&mut self) -> Vec<Waker> {
         self.dismissals += 1;
         self.queue.drain(self.called..).filter_map(|(_, waker)| waker).collect()
     }
 
-    /// Dismisses all who wait, and all who come from now on.
+    /// Dismisses all waiters, and all that come from now on.
     fn close(&mut self) -> Vec<Waker> {
         (self.most, self.spare) = (0, 0);
         self.dismiss()
@@ -107,7 +107,7 @@ impl<S> WaitList<S> {
         self.queue.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()
     }
 
-    /// As `enter`, for one who has a ticket.
+    /// As `enter`, for a waiter that has a ticket.
     fn turn(&self, ticket: u64) -> Poll<bool> {
         match self.find(ticket) {
             Some(place) if place >= self.called => Poll::Pending,
@@ -134,7 +134,7 @@ impl<S> WaitList<S> {
     }
 }
 
-/// Makes a change under the lock, and wakes whom it returns when the lock is free.
+/// Makes a change under the lock. When the lock is free, wakes the wakers that `change` returned.
 fn change<S, W: IntoIterator<Item = Waker>>(
     lock: &Lock<WaitList<S>>,
     change: impl FnOnce(&mut WaitList<S>) -> W,
@@ -165,7 +165,7 @@ impl<S> Future for Place<'_, S> {
     type Output = bool;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
-        // ANCHOR: todo_14_2 go in, or ask for the turn of the ticket; who waits leaves a waker
+        // ANCHOR: todo_14_2 go in, or ask for the turn of the ticket; a waiter leaves a waker
         // Made before the lock is taken: whichever it is in the end, it is dropped after that.
         let mut waker = Some(cx.waker().clone());
         let mut list = self.lock.lock().unwrap();
@@ -252,13 +252,13 @@ impl Semaphore {
         self.list.lock().unwrap().spare
     }
 
-    /// Adds `n` permits at once, up to [`usize::MAX`] of them. Those who wait come first. To a closed
-    /// semaphore nothing is added.
+    /// Adds `n` permits at once, up to [`usize::MAX`] of them. Waiters come first. To a closed semaphore
+    /// nothing is added.
     pub fn add_permits(&self, n: usize) {
         change(&self.list, |list| list.call_each(n));
     }
 
-    /// Gives no more permits: those who wait for one get an error, unless they were called already.
+    /// Gives no more permits: waiters get an error, unless they were called already.
     pub fn close(&self) {
         change(&self.list, WaitList::close);
     }
@@ -362,7 +362,7 @@ impl Notify {
         Notify { list: WaitList::new(0, 1, ()) }
     }
 
-    /// Notifies the first who waits. If nobody does, the next who comes: one, and no more.
+    /// Notifies the first waiter. If there is none, the next that comes: one, and no more.
     pub fn notify_one(&self) {
         change(&self.list, WaitList::call);
     }
@@ -370,7 +370,7 @@ impl Notify {
 
 // ANCHOR: Notify
 impl Notify {
-    /// Notifies all who have called [`notified`](Notify::notified), even if they were not polled yet.
+    /// Notifies everybody who has called [`notified`](Notify::notified), polled or not.
     pub fn notify_waiters(&self) {
         change(&self.list, WaitList::dismiss);
     }

@@ -237,6 +237,17 @@ fn a_message_survives_a_drop_at_every_step() {
     }
 }
 
+/// The table of the chapter has a row for each of these, and names it.
+#[test]
+fn the_chapter_has_a_row_for_each_drop() {
+    let rows = include_str!("../chapters/14-sync/README.md").lines();
+    let rows = rows.filter_map(|line| line.strip_suffix("_at_every_step` |")?.rsplit('`').next());
+    let tests = include_str!("ch14_sync.rs").lines();
+    let tests =
+        tests.filter_map(|line| line.strip_prefix("fn ")?.strip_suffix("_at_every_step() {"));
+    assert!(rows.eq(tests));
+}
+
 /// Who of three is dropped, and before which step.
 #[derive(Clone, Copy, Debug)]
 struct Victim {

@@ -359,7 +359,7 @@ chapter! {
         a_crowd_for_one_place a_oneshot_for_each a_ticket_for_good asks_when_it_is_polled
         believes_the_news closes_quietly forgets_the_notification leaves_hastily left_on_the_table
         looks_before_it_asks one_at_a_time room_only_when_it_is_full stays_in_the_queue
-        the_end_comes_first wakes_under_the_lock
+        the_end_comes_first wakes_the_next_in_any_case wakes_under_the_lock
     }
 }
 

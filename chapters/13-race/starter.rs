@@ -61,7 +61,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     #[allow(missing_docs)] // The macro takes no docs on fields.
     pub enum Race<A, B> {
-        /// Neither was ready so far.
+        /// Neither was ready so far: `a` is asked first, and `b` if that is pending.
         Running { #[pin] a: A, #[pin] b: B },
         /// One has won, and both are gone.
         Over,
@@ -171,7 +171,8 @@ macro_rules! __select {
 pub use __select as select;
 
 /// Polls every branch of a [`select!`](select!) that is `open`, once around from `start`, which
-/// may be any number. `Ready(true)` has won; `Ready(false)` is out, and not open any more.
+/// may be any number. `Ready(true)` has won; `Ready(false)` is out, and not open any more. Panics
+/// when there is no branch at all.
 pub fn once_around(
     open: &mut [bool],
     start: u64,
@@ -201,6 +202,7 @@ pub fn random() -> u64 {
 /// Tells futures, as many as there are and on any thread, to stop. Its clones are the same token.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken {
+    /// What it shares with its clones.
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -245,6 +247,7 @@ impl CancelToken {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Cancelled<'a> {
+    /// What it waits for.
     token: &'a CancelToken,
     /// The key of its entry among the waiters, from its first poll on.
     key: Option<u64>,

@@ -33,7 +33,7 @@ use std::task::{Context, Poll, Waker};
 
 use under_await::ch05_handoff::wake_all;
 
-/// Who waits to be called. It stands behind a lock, together with what the calls are about.
+/// The waiters, and the calls that found none. It stands behind a lock, together with what they are about.
 #[derive(Debug)]
 struct WaitList<S> {
     /// What the calls are about, as far as there is more to it than their number.
@@ -48,12 +48,12 @@ struct WaitList<S> {
     called: usize,
     /// The ticket that was given out last.
     latest: u64,
-    /// How often all who waited were dismissed.
+    /// How often all waiters were dismissed.
     dismissals: u64,
 }
 
 impl<S> WaitList<S> {
-    /// Who comes is called at once (`true`), has to wait, or is dismissed (`false`).
+    /// A newcomer is called at once (`true`), has to wait, or is dismissed (`false`).
     fn enter(&mut self) -> Poll<bool> {
         if self.most > 0 && self.spare == 0 {
             return Poll::Pending;
@@ -62,9 +62,9 @@ impl<S> WaitList<S> {
         Poll::Ready(self.most > 0)
     }
 
-    /// Calls the first who waits: here is its waker. If nobody does, the call is kept.
+    /// Calls the first waiter: here is its waker. If there is none, the call is kept.
     fn call(&mut self) -> Option<Waker> {
-        todo!("14.1: call the first in the queue who was not called yet, or keep the call")
+        todo!("14.1: call the first in the queue that was not called yet, or keep the call")
     }
 }
 
@@ -82,13 +82,13 @@ impl<S> WaitList<S> {
         wakers
     }
 
-    /// Dismisses all who wait: here are their wakers.
+    /// Dismisses all waiters: here are their wakers.
     fn dismiss(&mut self) -> Vec<Waker> {
         self.dismissals += 1;
         self.queue.drain(self.called..).filter_map(|(_, waker)| waker).collect()
     }
 
-    /// Dismisses all who wait, and all who come from now on.
+    /// Dismisses all waiters, and all that come from now on.
     fn close(&mut self) -> Vec<Waker> {
         (self.most, self.spare) = (0, 0);
         self.dismiss()
@@ -99,7 +99,7 @@ impl<S> WaitList<S> {
         self.queue.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()
     }
 
-    /// As `enter`, for one who has a ticket.
+    /// As `enter`, for a waiter that has a ticket.
     fn turn(&self, ticket: u64) -> Poll<bool> {
         match self.find(ticket) {
             Some(place) if place >= self.called => Poll::Pending,
@@ -126,7 +126,7 @@ impl<S> WaitList<S> {
     }
 }
 
-/// Makes a change under the lock, and wakes whom it returns when the lock is free.
+/// Makes a change under the lock. When the lock is free, wakes the wakers that `change` returned.
 fn change<S, W: IntoIterator<Item = Waker>>(
     lock: &Lock<WaitList<S>>,
     change: impl FnOnce(&mut WaitList<S>) -> W,
@@ -156,7 +156,7 @@ impl<S> Future for Place<'_, S> {
     type Output = bool;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
-        todo!("14.2: go in, or ask for the turn of the ticket; who waits leaves a waker")
+        todo!("14.2: go in, or ask for the turn of the ticket; a waiter leaves a waker")
     }
 }
 
@@ -210,13 +210,13 @@ impl Semaphore {
         self.list.lock().unwrap().spare
     }
 
-    /// Adds `n` permits at once, up to [`usize::MAX`] of them. Those who wait come first. To a closed
-    /// semaphore nothing is added.
+    /// Adds `n` permits at once, up to [`usize::MAX`] of them. Waiters come first. To a closed semaphore
+    /// nothing is added.
     pub fn add_permits(&self, n: usize) {
         change(&self.list, |list| list.call_each(n));
     }
 
-    /// Gives no more permits: those who wait for one get an error, unless they were called already.
+    /// Gives no more permits: waiters get an error, unless they were called already.
     pub fn close(&self) {
         change(&self.list, WaitList::close);
     }
@@ -318,14 +318,14 @@ impl Notify {
         Notify { list: WaitList::new(0, 1, ()) }
     }
 
-    /// Notifies the first who waits. If nobody does, the next who comes: one, and no more.
+    /// Notifies the first waiter. If there is none, the next that comes: one, and no more.
     pub fn notify_one(&self) {
         change(&self.list, WaitList::call);
     }
 }
 
 impl Notify {
-    /// Notifies all who have called [`notified`](Notify::notified), even if they were not polled yet.
+    /// Notifies everybody who has called [`notified`](Notify::notified), polled or not.
     pub fn notify_waiters(&self) {
         change(&self.list, WaitList::dismiss);
     }
@@ -385,8 +385,8 @@ impl Error for TryLockError {}
 pub mod mpsc {
     //! # Layer 14, second part · a channel
     //!
-    //! Many senders, one receiver: on the list of this layer those wait who find no room for a message. A
-    //! call is room for one. The messages stand behind the same lock.
+    //! Many senders, one receiver. A sender that finds no room waits in the list of this layer, and a call
+    //! is room for one message. The messages stand behind the same lock.
 
     use std::collections::VecDeque;
     use std::error::Error;
@@ -430,7 +430,7 @@ pub mod mpsc {
         (UnboundedSender { sender }, receiver)
     }
 
-    /// What both sides share: the messages, behind the lock of the list of those who wait for room.
+    /// What both sides share: the messages, behind the lock of the list of senders that wait for room.
     type Room<T> = Arc<Lock<WaitList<Messages<T>>>>;
 
     /// How the methods of a sink end.
@@ -642,7 +642,7 @@ pub mod mpsc {
             poll_fn(|cx| self.poll_recv(cx)).await
         }
 
-        /// Closes the channel. What was sent can still be received; those who wait for room get an error.
+        /// Closes the channel. What was sent can still be received; senders that wait get an error.
         pub fn close(&mut self) {
             change(&self.room, WaitList::close);
         }

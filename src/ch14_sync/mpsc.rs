@@ -1,7 +1,7 @@
 //! # Layer 14, second part · a channel
 //!
-//! Many senders, one receiver: on the list of this layer those wait who find no room for a message. A
-//! call is room for one. The messages stand behind the same lock.
+//! Many senders, one receiver. A sender that finds no room waits in the list of this layer, and a call
+//! is room for one message. The messages stand behind the same lock.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -45,7 +45,7 @@ pub fn unbounded<T>() -> (UnboundedSender<T>, Receiver<T>) {
     (UnboundedSender { sender }, receiver)
 }
 
-/// What both sides share: the messages, behind the lock of the list of those who wait for room.
+/// What both sides share: the messages, behind the lock of the list of senders that wait for room.
 type Room<T> = Arc<Lock<WaitList<Messages<T>>>>;
 
 /// How the methods of a sink end.
@@ -141,7 +141,8 @@ impl<T> Clone for Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        drop(Place { lock: &self.room, dismissals: u64::MAX, ticket: self.ticket });
+        // As a sink it may have a place in the queue, or room.
+        drop(Place { ticket: self.ticket, ..Place::new(&self.room) });
         change(&self.room, |room| {
             let next = if self.called { room.call() } else { None };
             room.state.senders -= 1;
@@ -160,8 +161,7 @@ impl<T> Sink<T> for Sender<T> {
         let sender = &mut *self;
         if !sender.called {
             // A place for this poll, with the ticket of the one before.
-            let ticket = sender.ticket.take();
-            let mut place = Place { lock: &sender.room, dismissals: u64::MAX, ticket };
+            let mut place = Place { ticket: sender.ticket.take(), ..Place::new(&sender.room) };
             let turn = Pin::new(&mut place).poll(cx);
             sender.ticket = place.ticket.take();
             sender.called = ready!(turn);
@@ -269,7 +269,7 @@ impl<T> Receiver<T> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// Closes the channel. What was sent can still be received; those who wait for room get an error.
+    /// Closes the channel. What was sent can still be received; senders that wait get an error.
     pub fn close(&mut self) {
         change(&self.room, WaitList::close);
     }
