@@ -1,7 +1,7 @@
 // [not-passed-on] who_was_called_passes_it_on
 //
-// A queue of oneshots, and unlocking sends the value to the first. Who has gone by then gives it back.
-// Who goes after that, with the value on its way, takes it along: the mutex is locked for ever.
+// A queue of oneshots: unlocking sends the value to the first. A receiver that is gone gives it back. One
+// that is dropped later, with the value on its way, takes it along: the mutex is locked for ever.
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
