@@ -67,6 +67,7 @@ enum State<T> {
 #[derive(Debug)]
 #[must_use = "a receiver does nothing unless it is polled"]
 pub struct Receiver<T> {
+    /// Shared with the sender.
     state: Arc<Mutex<State<T>>>,
 }
 
@@ -102,6 +103,7 @@ impl<T> Future for Receiver<T> {
 /// The side that completes the [`Receiver`]: by sending, or by going away.
 #[derive(Debug)]
 pub struct Sender<T> {
+    /// Shared with the receiver.
     state: Arc<Mutex<State<T>>>,
 }
 

@@ -23,6 +23,7 @@
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
+pub mod budget;
 pub mod ledger;
 pub mod sys;
 

@@ -69,6 +69,7 @@ enum State<T> {
 #[derive(Debug)]
 #[must_use = "a receiver does nothing unless it is polled"]
 pub struct Receiver<T> {
+    /// Shared with the sender.
     state: Arc<Mutex<State<T>>>,
 }
 
@@ -87,6 +88,7 @@ impl<T> Future for Receiver<T> {
 /// The side that completes the [`Receiver`]: by sending, or by going away.
 #[derive(Debug)]
 pub struct Sender<T> {
+    /// Shared with the receiver.
     state: Arc<Mutex<State<T>>>,
 }
 
