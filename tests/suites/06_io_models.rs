@@ -446,7 +446,7 @@ fn server(serve: impl FnOnce(&mut TcpStream) -> io::Result<()> + Send + 'static)
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        // An error means that the client has gone, and the client is who is examined.
+        // An error means that the client is gone, and the client is what is examined.
         let _ = serve(&mut stream);
     });
     client
