@@ -31,7 +31,7 @@ use std::task::{Context, Poll, ready};
 use futures::io::{AsyncRead, AsyncWrite};
 use futures::stream::{self, Stream};
 
-use crate::budget;
+use crate::budget::poll_spending;
 use crate::ch08_poll::{Direction, Registration};
 use crate::sys;
 
@@ -58,21 +58,16 @@ impl<T: AsFd> Async<T> {
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(&T) -> io::Result<R>,
     ) -> PollIo<R> {
-        // A socket that is never empty keeps no other task from its turn.
-        budget::poll_spending(cx, |cx| {
-            // ANCHOR: todo_10_1 try; if it would wait, leave the waker; after a signal, try again
-            loop {
-                match attempt(&self.io) {
-                    Err(error) if error.kind() == WouldBlock => {
-                        return self.wait_for(direction, cx);
-                    }
-                    // A signal came before anything was done.
-                    Err(error) if error.kind() == Interrupted => {}
-                    result => return Poll::Ready(result),
-                }
+        // ANCHOR: todo_10_1 try; if it would wait, leave the waker; after a signal, try again
+        loop {
+            match attempt(&self.io) {
+                Err(error) if error.kind() == WouldBlock => return self.wait_for(direction, cx),
+                // A signal came before anything was done.
+                Err(error) if error.kind() == Interrupted => {}
+                result => return Poll::Ready(result),
             }
-            // ANCHOR_END: todo_10_1
-        })
+        }
+        // ANCHOR_END: todo_10_1
     }
 }
 // ANCHOR_END: poll_io
@@ -98,7 +93,7 @@ impl<T: AsFd> Async<T> {
 
     /// What `f` gives when it need not wait. Cancel safe: an attempt that does something is the last.
     async fn io<R>(&self, way: Direction, mut f: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        poll_fn(|cx| self.poll_io(way, cx, &mut f)).await
+        poll_fn(|cx| poll_spending(cx, |cx| self.poll_io(way, cx, &mut f))).await
     }
 }
 
@@ -142,7 +137,9 @@ impl TcpListener {
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> PollIo<(TcpStream, SocketAddr)> {
         loop {
-            match ready!(self.io.poll_io(Direction::Read, cx, sys::accept)) {
+            let accepted =
+                poll_spending(cx, |cx| self.io.poll_io(Direction::Read, cx, sys::accept));
+            match ready!(accepted) {
                 // The peer went away before its turn came. That is nobody else's error.
                 Err(error) if error.kind() == ConnectionAborted => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -238,7 +235,8 @@ impl TcpStream {
             // A guess. Where it is wrong, the reactor says at once that the socket is ready.
             return self.io.wait_for(direction, cx);
         }
-        let count = ready!(self.io.poll_io(direction, cx, transfer))?;
+        // A socket that is never empty, or never full, keeps no other task from its turn.
+        let count = ready!(poll_spending(cx, |cx| self.io.poll_io(direction, cx, transfer)))?;
         short.set(0 < count && count < length);
         Poll::Ready(Ok(count))
     }
