@@ -341,8 +341,8 @@ chapter! {
         keeps_the_loser asks_both asks_one_by_chance goes_on_after_the_winner asks_who_is_done
         always_from_the_front stays_when_it_has_gone counts_who_is_there
         looks_before_it_locks drops_it_in_the_map named_after_its_place
-        asks_the_clock_first begins_anew sleeps_between_beats beats_before_it_looks sees_no_loss
-        reads_hastily forgets_at_an_error
+        asks_the_clock_first starts_the_clock_anew begins_anew sleeps_between_beats sleeps_after_each_beat
+        beats_before_it_looks sees_no_loss reads_hastily forgets_at_an_error
     }
 }
 
@@ -359,7 +359,7 @@ chapter! {
         a_crowd_for_one_place a_oneshot_for_each a_ticket_for_good asks_when_it_is_polled
         believes_the_news closes_quietly forgets_the_notification leaves_hastily left_on_the_table
         looks_before_it_asks one_at_a_time room_only_when_it_is_full stays_in_the_queue
-        the_end_comes_first wakes_under_the_lock
+        the_end_comes_first wakes_the_next_in_any_case wakes_under_the_lock
     }
 }
 
@@ -385,7 +385,7 @@ chapter! {
         counts_the_done_twice forgets_while_it_polls hears_everybody_out keeps_who_is_done
         last_woken_first_polled leaves_with_the_list looks_when_it_has_nobody one_await_each polls_the_done
         polls_until_nobody_is_woken skips_who_came_before takes_what_is_there tells_before_it_writes
-        tells_it_under_the_lock tells_the_first_parent turns_them_round
+        tells_it_under_the_lock tells_the_first_parent tries_the_lock turns_them_round
     }
 }
 
@@ -644,7 +644,8 @@ fn every_tag_is_proved() {
 fn every_starter_is_made_from_its_reference() {
     for chapter in CHAPTERS {
         let folder = root().join("chapters").join(chapter.folder);
-        let layer = read(root().join("src").join(format!("{}.rs", chapter.layer)));
+        let layer = format!("src/{}.rs", chapter.layer);
+        let layer = starter::whole(&layer, |path| fs::read_to_string(root().join(path))).unwrap();
         let extend = read(folder.join("extend.rs"));
         let wanted = starter::starter(&layer, &extend, |_| true);
         let path = folder.join("starter.rs");

@@ -212,8 +212,7 @@ impl Runtime {
     fn wait(&self) {
         let sleeper = &self.remote.sleeper;
         let awake = || sleeper.is_woken() || !self.queue.borrow().is_empty();
-        // Without a result, it was a waker that panicked: the others have their turn next time.
-        contained(|| wait(awake)).unwrap_or(Ok(())).expect("the system waits");
+        wait(awake).expect("the system waits");
         if sleeper.take_wake() {
             let woken = mem::take(&mut *self.remote.woken.lock().unwrap());
             self.queue.borrow_mut().extend(woken);

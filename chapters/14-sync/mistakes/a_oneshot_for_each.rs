@@ -18,7 +18,7 @@ impl<T> Mutex<T> {
 
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
         let value = self.0.lock().unwrap().0.take();
-        value.map(|value| MutexGuard(self, Some(value))).ok_or(TryLockError::Locked)
+        value.map(|value| MutexGuard(self, Some(value))).ok_or(TryLockError)
     }
 
     pub async fn lock(&self) -> MutexGuard<'_, T> {

@@ -16,7 +16,7 @@ impl Semaphore {
 
     pub async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
         if self.1.load(Ordering::Acquire) {
-            return Err(AcquireError::Closed);
+            return Err(AcquireError);
         }
         self.0.acquire().await
     }

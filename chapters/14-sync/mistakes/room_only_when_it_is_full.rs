@@ -1,4 +1,4 @@
-// [not-passed-on] the_room_stays_the_same
+// [not-given-back] the_room_stays_the_same
 //
 // A sender waits for room only if the channel is full. So room is made only when a message is taken from a
 // full channel, and not otherwise. The room of the other messages is gone for good.
