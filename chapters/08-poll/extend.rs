@@ -92,7 +92,7 @@ impl<T> Slots<T> {
 /// # Errors
 /// When one of them cannot be watched.
 pub async fn ready_of(direction: Direction, ios: &[impl AsFd]) -> io::Result<Vec<usize>> {
-    // ANCHOR: todo_8_4 a registration each; at every poll, see which wakers have gone
+    // ANCHOR: todo_8_4 a registration each; at every poll, see which wakers are gone
     let registrations = ios.iter().map(Registration::new).collect::<io::Result<Vec<_>>>()?;
     let mut waiting = false;
     poll_fn(|cx| {

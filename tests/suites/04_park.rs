@@ -54,7 +54,7 @@ checks! {
             later(50).await;
             later(50).await;
         });
-        // Who asks without end may be done before the last wake is written down.
+        // Code that asks without end may be done before the last wake is written down.
         while ledger().count(Event::Wake) < 2 {
             thread::yield_now();
         }

@@ -307,7 +307,7 @@ checks! {
         ensure!(polls <= 1000, "spins", "A server ended the conversation, and it took {took} waits to notice.");
     }
 
-    /// One signal may stand for many writes: who looks, looks until there is nothing more.
+    /// One signal may stand for many writes: whoever looks, looks until there is nothing more.
     "6.7" fn many_writes_one_signal() {
         let (pipes, mut writers) = silent(3);
         for _ in 0..100 {
