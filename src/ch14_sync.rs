@@ -13,7 +13,7 @@
 //! 4. *Unlocked:* while a lock is held nobody is woken, and no waker and no value is dropped.
 //! 5. *Once grown:* neither a message nor a wait allocates.
 //!
-//! **Still wrong.** These are parts. Each server has to put them together by itself: to accept, to
+//! **Still wrong.** These are parts. Each server has to put them together on its own: to accept, to
 //! limit, to hand over, to end in good order. The next layer does it once.
 
 #![forbid(unsafe_code)]
@@ -32,7 +32,7 @@ use crate::budget;
 use crate::ch05_handoff::wake_all;
 
 // ANCHOR: WaitList
-/// The waiters, and the calls that found none. It stands behind a lock, together with what they are about.
+/// The waiters, and the calls that found none. It stands behind a lock, with what they are about.
 #[derive(Debug)]
 struct WaitList<S> {
     /// What the calls are about, as far as there is more to it than their number.

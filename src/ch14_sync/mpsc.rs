@@ -93,9 +93,9 @@ impl<T> Sender<T> {
         Sender { room, ticket: None, called: false }
     }
 
-    /// Waits for room, and sends; gives the value back, if the receiver has closed the channel or has
-    /// gone. Dropped while it waits, it has sent nothing: the value is dropped with it, and its place in
-    /// the queue is lost.
+    /// Waits for room, and sends; gives the value back, if the receiver has closed the channel or
+    /// is gone. Dropped while it waits, it has sent nothing: the value is dropped with it, and its
+    /// place in the queue is lost.
     pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
         budget::spend().await;
         let sent = match self.put(value, false) {
@@ -128,7 +128,7 @@ impl<T> Sender<T> {
         self.put(value, false)
     }
 
-    /// Whether the receiver has closed the channel, or has gone.
+    /// Whether the receiver has closed the channel, or is gone.
     pub fn is_closed(&self) -> bool {
         self.room.lock().unwrap().most == 0
     }
@@ -191,12 +191,12 @@ impl<T> Sink<T> for Sender<T> {
 }
 
 impl<T> UnboundedSender<T> {
-    /// Sends; gives the value back, if the receiver has closed the channel or has gone.
+    /// Sends; gives the value back, if the receiver has closed the channel or is gone.
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         self.sender.try_send(value).map_err(|error| SendError(error.into_inner()))
     }
 
-    /// Whether the receiver has closed the channel, or has gone.
+    /// Whether the receiver has closed the channel, or is gone.
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
@@ -304,7 +304,7 @@ pub struct SendError<T>(pub T);
 pub enum TrySendError<T> {
     /// There is no room now, or others wait for it.
     Full(T),
-    /// The receiver has closed the channel, or has gone.
+    /// The receiver has closed the channel, or is gone.
     Closed(T),
 }
 
