@@ -61,7 +61,7 @@ pub fn poll_spending<T>(
 }
 // ANCHOR_END: poll_spending
 
-/// Takes one operation from the budget, in the task's next turn if nothing is left now.
+/// Takes one operation from the budget, in the task's next turn if nothing is left now. Cancel safe.
 pub async fn spend() {
     poll_fn(|cx| poll_spending(cx, |_| Poll::Ready(()))).await;
 }
