@@ -526,7 +526,8 @@ pub mod mpsc {
 
     impl<T> Drop for Sender<T> {
         fn drop(&mut self) {
-            drop(Place { lock: &self.room, dismissals: u64::MAX, ticket: self.ticket });
+            // As a sink it may have a place in the queue, or room.
+            drop(Place { ticket: self.ticket, ..Place::new(&self.room) });
             change(&self.room, |room| {
                 let next = if self.called { room.call() } else { None };
                 room.state.senders -= 1;
@@ -545,8 +546,7 @@ pub mod mpsc {
             let sender = &mut *self;
             if !sender.called {
                 // A place for this poll, with the ticket of the one before.
-                let ticket = sender.ticket.take();
-                let mut place = Place { lock: &sender.room, dismissals: u64::MAX, ticket };
+                let mut place = Place { ticket: sender.ticket.take(), ..Place::new(&sender.room) };
                 let turn = Pin::new(&mut place).poll(cx);
                 sender.ticket = place.ticket.take();
                 sender.called = ready!(turn);
