@@ -28,6 +28,7 @@ use std::pin::Pin;
 use std::sync::Mutex as Lock;
 use std::task::{Context, Poll, Waker};
 
+use crate::budget;
 use crate::ch05_handoff::wake_all;
 
 // ANCHOR: WaitList
@@ -221,6 +222,7 @@ impl Semaphore {
     /// Waits for a permit; an error, if the semaphore is or gets closed. Cancel safe: dropped, it has
     /// taken no permit, and has lost its place in the queue.
     pub async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        budget::spend().await;
         // ANCHOR: todo_14_4 a permit, if there is one now; if not, a place in the queue
         if let Ok(permit) = self.try_acquire() {
             return Ok(permit);
@@ -301,6 +303,7 @@ pub struct MutexGuard<'a, T> {
 impl<T> Mutex<T> {
     /// Waits for the value. Cancel safe: dropped, it has lost its place in the queue, and no more.
     pub async fn lock(&self) -> MutexGuard<'_, T> {
+        budget::spend().await;
         if let Ok(guard) = self.try_lock() {
             return guard;
         }

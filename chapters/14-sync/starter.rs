@@ -31,6 +31,7 @@ use std::pin::Pin;
 use std::sync::Mutex as Lock;
 use std::task::{Context, Poll, Waker};
 
+use under_await::budget;
 use under_await::ch05_handoff::wake_all;
 
 /// The waiters, and the calls that found none. It stands behind a lock, with what they are about.
@@ -186,6 +187,7 @@ impl Semaphore {
     /// Waits for a permit; an error, if the semaphore is or gets closed. Cancel safe: dropped, it has
     /// taken no permit, and has lost its place in the queue.
     pub async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        budget::spend().await;
         todo!("14.4: a permit, if there is one now; if not, a place in the queue")
     }
 }
@@ -258,6 +260,7 @@ pub struct MutexGuard<'a, T> {
 impl<T> Mutex<T> {
     /// Waits for the value. Cancel safe: dropped, it has lost its place in the queue, and no more.
     pub async fn lock(&self) -> MutexGuard<'_, T> {
+        budget::spend().await;
         if let Ok(guard) = self.try_lock() {
             return guard;
         }
@@ -399,6 +402,7 @@ pub mod mpsc {
 
     use futures::{Sink, Stream};
 
+    use under_await::budget;
     use under_await::ch01_future::poll_fn;
     use under_await::ch05_handoff::wake_all;
     use super::{Place, WaitList, change};
@@ -481,6 +485,7 @@ pub mod mpsc {
         /// is gone. Dropped while it waits, it has sent nothing: the value is dropped with it, and its
         /// place in the queue is lost.
         pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
+            budget::spend().await;
             let sent = match self.put(value, false) {
                 Err(TrySendError::Full(value)) => {
                     let called = Place::new(&self.room).await;
@@ -623,17 +628,19 @@ pub mod mpsc {
     impl<T> Receiver<T> {
         /// Polls for a message, as [`recv`](Receiver::recv) does.
         pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-            let mut found = self.try_recv();
-            if let Err(TryRecvError::Empty) = found {
-                // What is sent before the second look is seen by it; what comes later finds the waker.
-                let newest = Some(cx.waker().clone());
-                let _older = mem::replace(&mut self.room.lock().unwrap().state.receiver, newest);
-                found = self.try_recv();
-            }
-            match found {
-                Err(TryRecvError::Empty) => Poll::Pending,
-                found => Poll::Ready(found.ok()),
-            }
+            budget::poll_spending(cx, |cx| {
+                let mut found = self.try_recv();
+                if let Err(TryRecvError::Empty) = found {
+                    // What is sent before the second look is seen by it; what comes later finds the waker.
+                    let newest = Some(cx.waker().clone());
+                    let _older = mem::replace(&mut self.room.lock().unwrap().state.receiver, newest);
+                    found = self.try_recv();
+                }
+                match found {
+                    Err(TryRecvError::Empty) => Poll::Pending,
+                    found => Poll::Ready(found.ok()),
+                }
+            })
         }
 
         /// Waits for a message; `None`, if there is none and no sender, or none and the channel is closed.
