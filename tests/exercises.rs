@@ -501,13 +501,13 @@ fn wrapped(text: &str) -> String {
 }
 
 /// `text` without what differs from run to run: the numbers before `ms`, `polls`, `wakes`, `waits`,
-/// `calls` and `lines`, and how wide they are.
+/// `calls`, `lines` and `beats`, and how wide they are.
 fn timeless(text: &str) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>();
     for at in 1..words.len() {
         let counts = matches!(
             words[at].trim_end_matches(['.', ',', ';']),
-            "ms" | "polls" | "wakes" | "waits" | "calls" | "lines"
+            "ms" | "polls" | "wakes" | "waits" | "calls" | "lines" | "beats"
         );
         let number = words[at - 1].replace(',', "");
         if counts && number.parse::<u64>().is_ok() {

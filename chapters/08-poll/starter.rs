@@ -375,7 +375,7 @@ pub mod extend {
     /// # Errors
     /// When one of them cannot be watched.
     pub async fn ready_of(direction: Direction, ios: &[impl AsFd]) -> io::Result<Vec<usize>> {
-        todo!("8.4: a registration each; at every poll, see which wakers have gone")
+        todo!("8.4: a registration each; at every poll, see which wakers are gone")
     }
 
     /// The two flags of this layer, to be repaired: somebody wanted to save a store. The flags are the
