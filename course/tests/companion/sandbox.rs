@@ -70,7 +70,8 @@ impl Chapter {
     fn reference(&self) -> (String, String) {
         let layer = format!("src/ch{}.rs", self.slug.replace('-', "_"));
         let extend = format!("chapters/{}/extend.rs", self.slug);
-        (read(repository().join(layer)), read(repository().join(extend)))
+        let whole = starter::whole(&layer, |path| fs::read_to_string(repository().join(path)));
+        (whole.unwrap(), read(repository().join(extend)))
     }
 }
 
