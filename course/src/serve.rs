@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::env;
 use std::io::{self, ErrorKind, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listening};
 use std::path::PathBuf;
@@ -23,23 +24,26 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
 use notify::{RecursiveMode, Watcher};
+use rlimit::Resource;
 use under_await::net::{TcpListener, TcpStream};
 use under_await::sync::{Notify, Semaphore};
 use under_await::{CancelToken, block_on, on_drop, select, spawn, time};
 
 use crate::book;
 use crate::checkout::Checkout;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, reason};
 use crate::site::{Answer, Site, status};
 use crate::term::{note, say};
 use crate::watch;
 
 /// Where the book is, unless something else is there.
 pub(crate) const PORT: u16 = 3000;
-/// How many connections there are at most; more have to wait.
+/// How many connections there are at most, where the system allows as many; more have to wait.
 const CONNECTIONS: usize = 2048;
 /// How long a connection may be without a new request: idle, slow, or stuck.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The variable with which the tests set another patience, in milliseconds.
+const TEST_PATIENCE: &str = "UNDER_AWAIT_PATIENCE";
 /// How long a page waits for news in one request.
 const NEWS: Duration = Duration::from_secs(20);
 /// How long connections have for their last answer when the server ends.
@@ -89,20 +93,31 @@ struct Shared {
     end: CancelToken,
     /// Notified when the book was built again.
     news: Notify,
+    /// How many connections there are at most.
+    places: usize,
+    /// How long a connection may be without a new request.
+    patience: Duration,
 }
 
 impl Server {
     /// Serves the book of `checkout`, which is in `folder`: at `port`, or, if nobody has insisted on
-    /// that and it is taken, at another. When what it is made from changes, it is built again.
+    /// one and the usual one is taken, at another. When what it is made from changes, it is built
+    /// again.
     pub(crate) fn start(checkout: &Checkout, folder: PathBuf, port: Option<u16>) -> Result<Self> {
-        // If there are to be no more, fewer have to do.
-        let _ = rlimit::increase_nofile_limit(2 * CONNECTIONS as u64);
+        let shared = Arc::new(Shared {
+            end: CancelToken::new(),
+            news: Notify::new(),
+            places: places(),
+            patience: patience(),
+        });
         let listening = listen(port)?;
-        let address = listening.local_addr()?;
-        let shared = Arc::new(Shared { end: CancelToken::new(), news: Notify::new() });
+        let address = listening.local_addr().map_err(cannot_serve)?;
         let watcher = keep_built(checkout.clone(), shared.clone())?;
+        // The runtime panics without a pipe to be woken through. This one makes room for it.
+        let pipe = io::pipe().map_err(cannot_serve)?;
         let theirs = shared.clone();
         let thread = thread::spawn(move || {
+            drop(pipe);
             if let Err(error) = block_on(serve(listening, folder, theirs)) {
                 note(format!("The book is not served any more: {error}."));
             }
@@ -145,12 +160,41 @@ impl Drop for Server {
     }
 }
 
+/// How many connections there may be: half of the open files that the system grants. If those are
+/// few, the reader is told.
+fn places() -> usize {
+    let granted = rlimit::increase_nofile_limit(2 * CONNECTIONS as u64);
+    let files = granted.or_else(|_| Resource::NOFILE.get_soft()).unwrap_or_default();
+    let places = CONNECTIONS.min(files as usize / 2).max(1);
+    if places < CONNECTIONS {
+        note(format!(
+            "The book has at most {places} connections at once: `ulimit -n` allows {files} open files."
+        ));
+    }
+    places
+}
+
+/// How long a connection may be without a new request.
+fn patience() -> Duration {
+    let told = env::var(TEST_PATIENCE).ok().and_then(|told| told.parse().ok());
+    told.map_or(PATIENCE, Duration::from_millis)
+}
+
+/// The system does not let us serve.
+fn cannot_serve(error: io::Error) -> Failure {
+    Failure::unusable(format!("The book cannot be served: {}.", reason(&error)))
+}
+
 /// Builds the book again whenever it has become stale, on a thread of its own, until what is
 /// returned is dropped.
 fn keep_built(checkout: Checkout, shared: Arc<Shared>) -> Result<Box<dyn Watcher>> {
     let (send, changes) = mpsc::channel();
-    let sources = ["chapters", "src", "theme"].map(|folder| checkout.root.join(folder));
-    let watcher = watch::watcher(&sources, RecursiveMode::Recursive, move |event| {
+    // A file is watched through its folder: most editors put another file in its place.
+    let mut watched = vec![(checkout.root.clone(), RecursiveMode::NonRecursive)];
+    let sources = book::SOURCES.map(|source| checkout.root.join(source));
+    let folders = sources.into_iter().filter(|source| source.is_dir());
+    watched.extend(folders.map(|folder| (folder, RecursiveMode::Recursive)));
+    let watcher = watch::watcher(&watched, move |event| {
         // A mere look, and our own is among them, changes nothing.
         if event.is_ok_and(|event| !event.kind.is_access()) {
             let _ = send.send(());
@@ -177,7 +221,7 @@ fn listen(port: Option<u16>) -> Result<Listening> {
         (Ok(listening), _) => Ok(listening),
         (Err(error), None) if error.kind() == ErrorKind::AddrInUse => {
             note(format!("Port {PORT} is taken, so the book is at another."));
-            Ok(at(0)?)
+            at(0).map_err(cannot_serve)
         }
         (Err(error), port) => {
             let port = port.unwrap_or(PORT);
@@ -195,24 +239,30 @@ pub(crate) fn command(checkout: &Checkout, port: Option<u16>) -> Result<()> {
     server.until_interrupted(|url| Ok(say(url)?))
 }
 
-/// Serves the book while the companion does something else, if somebody sits at a terminal. If the
-/// port is taken, it is another companion that serves it, most likely.
+/// Serves the book while the companion does something else, if somebody sits at a terminal. If it
+/// cannot be served, it says why: the other thing is none the worse for it.
 pub(crate) fn beside(checkout: &Checkout) -> Result<Option<Server>> {
     if !io::stdout().is_terminal() {
         return Ok(None);
     }
-    let Ok(server) = Server::start(checkout, book::built(checkout)?, Some(PORT)) else {
-        return Ok(None);
-    };
-    say(format_args!("The book is at {}, and pages come again when it changes.", server.url()))?;
-    Ok(Some(server))
+    match book::built(checkout).and_then(|folder| Server::start(checkout, folder, None)) {
+        Ok(server) => {
+            let url = server.url();
+            say(format_args!("The book is at {url}, and pages come again when it changes."))?;
+            Ok(Some(server))
+        }
+        Err(failure) => {
+            failure.report();
+            Ok(None)
+        }
+    }
 }
 
 /// Accepts connections until the end, and gives those that are left a moment to finish.
 async fn serve(listening: Listening, folder: PathBuf, shared: Arc<Shared>) -> io::Result<()> {
     let listener = TcpListener::from_std(listening)?;
     let site = Rc::new(Site::new(folder, SCRIPT));
-    let room = Rc::new(Semaphore::new(CONNECTIONS));
+    let room = Rc::new(Semaphore::new(shared.places));
     while !shared.end.is_cancelled() {
         select! {
             accepted = accept(&listener, &room) => {
@@ -227,7 +277,7 @@ async fn serve(listening: Listening, folder: PathBuf, shared: Arc<Shared>) -> io
     }
     drop(listener);
     let all_gone = async {
-        for _ in 0..CONNECTIONS {
+        for _ in 0..shared.places {
             room.acquire().await.expect("the room is never closed").forget();
         }
     };
@@ -263,11 +313,11 @@ async fn connection(stream: TcpStream, site: Rc<Site>, shared: Arc<Shared>) {
         http1::Builder::new().max_buf_size(64 * 1024).serve_connection(Io(stream), answers);
     let mut server = pin!(server);
     loop {
-        let deadline = latest.get() + PATIENCE;
+        let deadline = latest.get() + shared.patience;
         select! {
             // A client that goes in the middle of something is no news.
             _ = server.as_mut() => return,
-            () = time::sleep_until(deadline) => if latest.get() + PATIENCE <= deadline { return },
+            () = time::sleep_until(deadline) => if latest.get() + shared.patience <= deadline { return },
             () = shared.end.cancelled() => break,
         }
     }

@@ -146,6 +146,16 @@ impl Sandbox {
         command
     }
 
+    /// As [`course_without_cargo`](Self::course_without_cargo), with so many open files at most.
+    #[cfg(unix)]
+    pub(crate) fn course_with_files(&self, files: u64, arguments: &[&str]) -> Command {
+        let mut command = self.command("sh");
+        let script = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_course")]).args(arguments);
+        command.env("CARGO", self.path("no-cargo-here"));
+        command
+    }
+
     /// Plain cargo.
     pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(env!("CARGO"));
