@@ -19,6 +19,7 @@ pub mod heard;
 pub mod memory;
 #[cfg(unix)]
 pub mod net;
+pub mod process;
 #[cfg(unix)]
 pub mod reactors;
 pub mod schedules;
@@ -34,6 +35,7 @@ pub use cloning::cloning;
 pub use exam::{Check, Verdict, exam, panics, verdicts};
 pub use futures::*;
 pub use memory::{Memory, memory};
+pub use process::in_a_process;
 #[cfg(unix)]
 pub use reactors::on_both;
 #[cfg(unix)]

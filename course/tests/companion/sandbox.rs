@@ -2,10 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use tempfile::TempDir;
@@ -347,12 +349,48 @@ pub(crate) fn run_in_colour(command: &mut Command) -> Outcome {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (mut out, mut err) = (String::new(), String::new());
     let mut errors = child.stderr.take().unwrap();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| errors.read_to_string(&mut err).unwrap());
         child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
     });
     let code = child.wait().unwrap().code();
     Outcome { out, err, code, time: start.elapsed() }
+}
+
+/// What is printed, line by line, while it is.
+#[derive(Debug)]
+pub(crate) struct Lines(Receiver<String>);
+
+impl Lines {
+    /// The lines of a pipe or a terminal.
+    pub(crate) fn of(pipe: impl Read + Send + 'static) -> Self {
+        let (send, lines) = mpsc::channel();
+        thread::spawn(move || {
+            BufReader::new(pipe).lines().map_while(Result::ok).try_for_each(|l| send.send(l))
+        });
+        Lines(lines)
+    }
+
+    /// Waits for a line that contains `text`, and gives all up to that one.
+    #[track_caller]
+    pub(crate) fn until(&self, text: &str) -> Vec<String> {
+        let mut seen = Vec::new();
+        // Generous: what counts is asserted by the caller.
+        while let Ok(line) = self.0.recv_timeout(scaled(Duration::from_secs(60))) {
+            seen.push(line);
+            if seen.last().is_some_and(|line| line.contains(text)) {
+                return seen;
+            }
+        }
+        panic!("`{text}` does not come, but:\n{}", seen.join("\n"));
+    }
+
+    /// Asserts that nothing more is printed for a while.
+    #[track_caller]
+    pub(crate) fn are_over(&self) {
+        let more = self.0.recv_timeout(Duration::from_millis(500));
+        assert!(more.is_err(), "{more:?}");
+    }
 }
 
 /// `limit`, times what `UNDER_AWAIT_TIME_SCALE` says: for machines that are slow or busy.
@@ -368,7 +406,7 @@ pub(crate) fn within(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
         if Instant::now() > deadline {
             return false;
         }
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
     }
     true
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::sandbox::{Sandbox, run, scaled, within};
+use crate::sandbox::{Lines, Sandbox, run, scaled, within};
 
 /// A companion that serves; it is killed when this is dropped.
 struct Server {
@@ -95,10 +95,10 @@ fn address(line: &str) -> Option<String> {
 
 /// A companion at work on a terminal; it is killed when this is dropped.
 struct Terminal {
-    /// At the address that it has said last.
+    /// At the address that it has said.
     server: Server,
-    /// What it prints, line by line.
-    lines: Box<dyn Iterator<Item = String>>,
+    /// What it prints.
+    lines: Lines,
 }
 
 impl Terminal {
@@ -106,28 +106,16 @@ impl Terminal {
         let pty = nix::pty::openpty(None, None).unwrap();
         let (terminal, theirs): (OwnedFd, OwnedFd) = (pty.master, pty.slave);
         let child = command.stdout(theirs.try_clone().unwrap()).stderr(theirs).spawn().unwrap();
-        let lines = BufReader::new(fs::File::from(terminal)).lines().map_while(Result::ok);
-        Terminal { server: Server { child, address: String::new() }, lines: Box::new(lines) }
+        let server = Server { child, address: String::new() };
+        Terminal { server, lines: Lines::of(fs::File::from(terminal)) }
     }
 
-    /// What it prints before it says where the book is.
+    /// What it prints until it has said where the book is.
     #[track_caller]
     fn until_served(&mut self) -> String {
-        let mut before = String::new();
-        for line in &mut self.lines {
-            if let Some(address) = address(&line) {
-                self.server.address = address;
-                return before;
-            }
-            before += &(line + "\n");
-        }
-        panic!("it does not say where the book is, but:\n{before}");
-    }
-
-    /// Waits for a line that contains `text`.
-    #[track_caller]
-    fn says(&mut self, text: &str) {
-        assert!(self.lines.any(|line| line.contains(text)), "`{text}` does not come");
+        let lines = self.lines.until("http://");
+        self.server.address = address(&lines[lines.len() - 1]).unwrap();
+        lines.join("\n")
     }
 }
 
@@ -569,8 +557,8 @@ fn comes_again(sandbox: &Sandbox, server: &Server) {
     ] {
         let old = server.version("");
         // As most editors do it.
-        sandbox.write("chapters/new~", text);
-        fs::rename(sandbox.path("chapters/new~"), sandbox.path(source)).unwrap();
+        fs::write(sandbox.target("new"), text).unwrap();
+        fs::rename(sandbox.target("new"), sandbox.path(source)).unwrap();
         assert!(within(scaled(Duration::from_secs(30)), || {
             server.version(&old) != old
                 && String::from_utf8_lossy(&server.get("/04-park/README.html").body).contains(part)
@@ -625,13 +613,13 @@ fn the_usual_port_may_be_taken() {
             // If it is not ours, it is somebody else's.
             let ours = TcpListener::bind(("127.0.0.1", 3000));
             let mut terminal = Terminal::begin(sandbox.course_without_cargo(arguments));
-            let before = terminal.until_served();
+            let said = terminal.until_served();
             if ours.is_err() && terminal.server.port() == 3000 {
                 // Who has let go of it meanwhile.
                 continue;
             }
             assert_ne!(terminal.server.port(), 3000);
-            assert!(before.contains("Port 3000 is taken, so the book is at another."), "{before}");
+            assert!(said.contains("Port 3000 is taken, so the book is at another."), "{said}");
             assert_eq!(terminal.server.get("/").status, 200, "{arguments:?}");
             break;
         }
@@ -663,10 +651,10 @@ fn only_this_machine_is_served() {
 fn the_front_door_serves_on_a_terminal() {
     let sandbox = Sandbox::with_book();
     let mut terminal = Terminal::begin(sandbox.course(&[]));
-    let before = terminal.until_served();
+    let said = terminal.until_served();
     // Others may have the usual port, but only then it is another.
-    assert_eq!(terminal.server.port() == 3000, !before.contains("Port 3000 is taken"), "{before}");
-    terminal.says("Next:");
+    assert_eq!(terminal.server.port() == 3000, !said.contains("Port 3000 is taken"), "{said}");
+    terminal.lines.until("Next:");
     assert!(within(scaled(Duration::from_secs(10)), || terminal.server.get("/").status == 200));
     assert_eq!(terminal.server.interrupt().0, Some(0));
 }
@@ -677,14 +665,14 @@ fn watch_goes_on_without_the_book() {
     let sandbox = Sandbox::with_book();
     // The book is built: what is missing is what a server needs.
     if cfg!(target_os = "linux") {
-        let mut poor = Terminal::begin(sandbox.course_with_files(10, &["watch", "4"]));
-        poor.says("The book cannot be served: too many open files.");
-        poor.says("Every save of tests/my_*.rs is checked.");
-        poor.says("── 4 · park ──");
+        let poor = Terminal::begin(sandbox.course_with_files(10, &["watch", "4"]));
+        poor.lines.until("The book cannot be served: too many open files.");
+        poor.lines.until("Every save of tests/my_*.rs is checked.");
+        poor.lines.until("── 4 · park ──");
     }
     fs::remove_file(sandbox.path("chapters/03-waker/README.md")).unwrap();
-    let mut unbuilt = Terminal::begin(sandbox.course_without_cargo(&["watch", "4"]));
-    unbuilt.says("mdBook cannot build the book");
-    unbuilt.says("Every save of tests/my_*.rs is checked.");
-    unbuilt.says("cargo cannot be started");
+    let unbuilt = Terminal::begin(sandbox.course_without_cargo(&["watch", "4"]));
+    unbuilt.lines.until("mdBook cannot build the book");
+    unbuilt.lines.until("Every save of tests/my_*.rs is checked.");
+    unbuilt.lines.until("cargo cannot be started");
 }
