@@ -21,6 +21,7 @@
 use std::error::Error;
 use std::fmt;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -67,6 +68,7 @@ enum State<T> {
 #[derive(Debug)]
 #[must_use = "a receiver does nothing unless it is polled"]
 pub struct Receiver<T> {
+    /// Shared with the sender.
     state: Arc<Mutex<State<T>>>,
 }
 
@@ -102,6 +104,7 @@ impl<T> Future for Receiver<T> {
 /// The side that completes the [`Receiver`]: by sending, or by going away.
 #[derive(Debug)]
 pub struct Sender<T> {
+    /// Shared with the receiver.
     state: Arc<Mutex<State<T>>>,
 }
 
@@ -197,6 +200,14 @@ impl WakerCell {
     }
 }
 // ANCHOR_END: WakerCell
+
+/// Wakes all of them, in order, whichever of them panics. Whoever calls this holds no lock.
+pub fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
+    for waker in wakers {
+        // A panic has been reported by now. What it carries may panic when dropped, so it is not.
+        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake())).map_err(mem::forget);
+    }
+}
 
 // ANCHOR: thread_sleep
 /// Ready after `duration`, counted from the first poll. It costs a thread: layer 9 does better.

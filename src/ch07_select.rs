@@ -67,6 +67,7 @@ fn timeval(duration: Duration) -> libc::timeval {
 /// A set of descriptors: one bit for each number below `FD_SETSIZE`.
 #[derive(Clone, Copy)]
 pub struct FdSet {
+    /// The kernel's own set. No bit at `count` or above is set.
     bits: libc::fd_set,
     /// One more than the highest descriptor that was ever in it.
     count: RawFd,
@@ -175,7 +176,9 @@ pub async fn writable(io: &impl AsFd) -> io::Result<()> {
 
 /// The future of both.
 struct Readiness {
+    /// What it waits for.
     fd: RawFd,
+    /// To read from it or to write to it.
     direction: Direction,
     /// Whether it has left a waker. When that has gone, the reactor took it: the descriptor is ready.
     waiting: bool,

@@ -17,7 +17,6 @@
 use std::cell::RefCell;
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
@@ -25,6 +24,7 @@ use std::time::Duration;
 
 use libc::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, c_short, pollfd};
 
+use crate::ch05_handoff::wake_all;
 pub use crate::ch07_select::Direction;
 use crate::ch07_select::{FdSet, select};
 use crate::sys;
@@ -156,9 +156,7 @@ pub fn wait(timeout: Option<Duration>, awake: impl Fn() -> bool) -> io::Result<(
         Ok(rows?.into_iter().flat_map(|row| reactor.fire(row)).collect())
         // ANCHOR_END: todo_8_1
     });
-    // A waker that panics has said so. The others are woken all the same.
-    let wake = |waker: Waker| drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
-    wakers.map(|wakers| wakers.into_iter().flatten().for_each(wake))
+    wakers.map(|wakers| wake_all(wakers.into_iter().flatten()))
 }
 // ANCHOR_END: wait
 

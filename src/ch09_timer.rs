@@ -24,6 +24,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::pending;
 use std::io;
+use std::iter;
 use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -31,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
+use crate::ch05_handoff::wake_all;
 use crate::ch08_poll;
 use crate::ch08_poll::Root;
 
@@ -182,10 +184,8 @@ pub fn wait(awake: impl Fn() -> bool) -> io::Result<()> {
     ch08_poll::wait(timeout, awake)?;
     // Looked at once: timers that the woken start wait for the next round, so this one ends.
     let now = Instant::now();
-    while let Some(waker) = TIMERS.with_borrow_mut(|timers| timers.pop_due(now)) {
-        // The map is free: whoever is woken may start timers and drop them.
-        waker.wake();
-    }
+    // One by one, so that the map is free: whoever is woken may start timers and drop them.
+    wake_all(iter::from_fn(|| TIMERS.with_borrow_mut(|timers| timers.pop_due(now))));
     Ok(())
     // ANCHOR_END: todo_9_4
 }

@@ -31,6 +31,7 @@ use std::task::{Context, Poll, ready};
 use futures::io::{AsyncRead, AsyncWrite};
 use futures::stream::{self, Stream};
 
+use crate::budget::poll_spending;
 use crate::ch08_poll::{Direction, Registration};
 use crate::sys;
 
@@ -92,13 +93,14 @@ impl<T: AsFd> Async<T> {
 
     /// What `f` gives when it need not wait. Cancel safe: an attempt that does something is the last.
     async fn io<R>(&self, way: Direction, mut f: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        poll_fn(|cx| self.poll_io(way, cx, &mut f)).await
+        poll_fn(|cx| poll_spending(cx, |cx| self.poll_io(way, cx, &mut f))).await
     }
 }
 
 /// A TCP socket that waits for connections.
 #[derive(Debug)]
 pub struct TcpListener {
+    /// Ready to read when somebody has connected.
     io: Async<net::TcpListener>,
 }
 
@@ -135,7 +137,9 @@ impl TcpListener {
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> PollIo<(TcpStream, SocketAddr)> {
         loop {
-            match ready!(self.io.poll_io(Direction::Read, cx, sys::accept)) {
+            let accepted =
+                poll_spending(cx, |cx| self.io.poll_io(Direction::Read, cx, sys::accept));
+            match ready!(accepted) {
                 // The peer went away before its turn came. That is nobody else's error.
                 Err(error) if error.kind() == ConnectionAborted => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -149,6 +153,7 @@ impl TcpListener {
 /// so that one future may read while another one writes. It stays on its thread.
 #[derive(Debug)]
 pub struct TcpStream {
+    /// The socket. Each of its directions is one future's at a time.
     io: Async<net::TcpStream>,
     /// Whether the last read, and the last write, did less than asked: there was no more to read
     /// then, or no more room, and the next one would have to wait.
@@ -230,7 +235,8 @@ impl TcpStream {
             // A guess. Where it is wrong, the reactor says at once that the socket is ready.
             return self.io.wait_for(direction, cx);
         }
-        let count = ready!(self.io.poll_io(direction, cx, transfer))?;
+        // A socket that is never empty, or never full, keeps no other task from its turn.
+        let count = ready!(poll_spending(cx, |cx| self.io.poll_io(direction, cx, transfer)))?;
         short.set(0 < count && count < length);
         Poll::Ready(Ok(count))
     }
@@ -283,6 +289,7 @@ impl AsyncWrite for TcpStream {
 /// A UDP socket. What arrives does so whole, and all or nothing of it.
 #[derive(Debug)]
 pub struct UdpSocket {
+    /// The socket.
     io: Async<net::UdpSocket>,
 }
 

@@ -29,8 +29,8 @@ use crate::ch01_future::poll_fn;
 use crate::ch03_waker::waker_fn;
 
 /// Polls futures side by side, in the task that it stands in, until all are ready: a tuple of their
-/// outputs, in the order of the futures. Every poll goes to all that are not done. It allocates nothing,
-/// and is cancel safe if each of the futures is.
+/// outputs, in the order of the futures. Every poll goes to all that are not done. It allocates nothing.
+/// Not cancel safe: the outputs it has are dropped with it.
 ///
 /// ```
 /// # under_await::block_on(async {
@@ -134,7 +134,7 @@ impl<T, E, F: Future<Output = Result<T, E>>> MaybeDone<F> {
 }
 
 /// As [`join!`](join), for futures of a `Result` with the same error: `Ok` of a tuple, or the first
-/// error as soon as there is one; the other futures are dropped then. Cancel safe up to an error.
+/// error as soon as there is one; the other futures are dropped then. Not cancel safe either.
 #[doc(hidden)] // Shown by its other name.
 #[macro_export]
 // ANCHOR: try_join
@@ -239,13 +239,13 @@ impl WokenList {
 
 /// Polls any number of futures side by side until all are ready: their outputs, in the order of the
 /// futures. Each is polled once, and once more when it was woken; that costs an allocation for each,
-/// its waker. Cancel safe if each of the futures is.
+/// its waker. Not cancel safe: the outputs it has are dropped with it.
 pub fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> JoinAll<F> {
     JoinAll::new(futures, |_| false)
 }
 
 /// As [`join_all`], for futures of a `Result`: `Ok` of their outputs, or the first error as soon as
-/// there is one; the other futures are dropped then. Cancel safe as [`join_all`] is, up to an error.
+/// there is one; the other futures are dropped then. Not cancel safe either.
 pub fn try_join_all<T, E, F: Future<Output = Result<T, E>>>(
     futures: impl IntoIterator<Item = F>,
 ) -> JoinAll<F, Result<Vec<T>, E>> {

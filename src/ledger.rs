@@ -80,6 +80,7 @@ pub struct Entry {
 /// A handle to a ledger; clones write into the same one.
 #[derive(Clone, Debug)]
 pub struct Ledger {
+    /// Shared by all handles, on whichever threads they are.
     pages: Arc<Mutex<Pages>>,
 }
 
@@ -189,6 +190,7 @@ pin_project! {
         // The waker handed down at the last poll, and the one from above that it stands for.
         waker: Option<(Waker, Waker)>,
         #[pin]
+        // The future that is watched.
         future: F,
     }
 }

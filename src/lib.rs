@@ -19,10 +19,11 @@
 //! | [`ch11_task`] | to wake a task is to put it into a queue |
 //! | [`ch12_join`] | a future may poll others: side by side, in one task |
 //! | [`ch13_race`] | the first wins, the rest are dropped: cancellation is `Drop` |
-//! | [`ch14_sync`] | who waits has a ticket, and passes a call on when it is dropped |
+//! | [`ch14_sync`] | every waiter has a ticket, and passes its call on when it is dropped |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
+pub mod budget;
 pub mod ledger;
 pub mod sys;
 

@@ -191,7 +191,8 @@ fn the_ladder_is_the_same_everywhere() {
     let folders = chapters().into_iter().map(|chapter| chapter.folder).collect::<BTreeSet<_>>();
     problems.same("chapters linked in SUMMARY.md", &linked, "folders of chapters", &folders);
     let layers = files("src", "rs").into_iter().filter_map(|path| {
-        Some(path.strip_prefix("src/ch")?.strip_suffix(".rs")?.replace('_', "-"))
+        let name = path.strip_prefix("src/ch")?.strip_suffix(".rs")?;
+        (!name.contains('/')).then(|| name.replace('_', "-"))
     });
     problems.same("folders of chapters", &folders, "layers in src", &layers.collect());
     let scenes = SCENES.iter().map(|(folder, _)| folder.to_string()).collect();
@@ -260,13 +261,13 @@ fn every_chapter_has_the_same_shape() {
             &format!("its head, quoted lines that render as lines, is {starts:?}; found {head:?}"),
         );
         let (folder, slug) = (&chapter.folder, chapter.suite());
-        for part in [
-            format!("`{}`", chapter.layer()),
+        let sources = chapter.sources().into_iter().map(|path| format!("`{path}`"));
+        for part in sources.chain([
             format!("`tests/my_{slug}.rs`"),
             format!("`cargo run --example {folder}`"),
             format!("`cargo course check {n}`"),
             format!("`cargo course hint {n}`"),
-        ] {
+        ]) {
             need(head.concat().contains(&part), &format!("its head has no {part}"));
         }
 
@@ -453,8 +454,10 @@ fn every_include_exists() {
 #[test]
 fn every_chapter_quotes_what_its_layer_marks() {
     let mut problems = Problems::default();
-    for chapter in chapters() {
-        let (page, layer) = (Page::of(&chapter), chapter.layer());
+    let parts = chapters().into_iter().flat_map(|chapter| {
+        chapter.sources().into_iter().map(move |layer| (Page::of(&chapter), layer))
+    });
+    for (page, layer) in parts {
         let source = read(&layer);
         let anchors = anchors(&source);
         let items = anchors.iter().filter(|anchor| !anchor.name.starts_with("todo_"));
@@ -661,12 +664,14 @@ fn every_hole_is_announced_and_has_hints() {
     let mut problems = Problems::default();
     let mut texts = BTreeMap::new();
     for chapter in chapters() {
-        let (page, layer) = (Page::of(&chapter), chapter.layer());
+        let page = Page::of(&chapter);
         let numbers = |path: &str| {
             let holes = starter::holes(&read_if_there(path).unwrap_or_default());
             holes.into_iter().map(|hole| hole.number).collect::<BTreeSet<_>>()
         };
-        let (recall, more) = (numbers(&layer), numbers(&chapter.file("extend.rs")));
+        let recall = chapter.sources().into_iter().flat_map(|path| numbers(&path));
+        let recall = recall.collect::<BTreeSet<_>>();
+        let more = numbers(&chapter.file("extend.rs"));
         let holes = recall.union(&more).cloned().collect::<BTreeSet<_>>();
 
         let place = format!("{}: `Your turn`", page.path);

@@ -14,7 +14,8 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use support::{Bell, Drops, allocations, within};
 use under_await::ch03_waker::waker_fn;
 use under_await::ch04_park::block_on;
-use under_await::ch05_handoff::{Receiver, RecvError, Sender, WakerCell, oneshot, thread_sleep};
+use under_await::ch05_handoff::{Receiver, RecvError, Sender, WakerCell};
+use under_await::ch05_handoff::{oneshot, thread_sleep, wake_all};
 
 mod support;
 
@@ -373,6 +374,33 @@ fn a_sleep_may_be_dropped() {
     }
     thread::sleep(Duration::from_millis(30));
     assert_eq!((bell.rung(), Arc::strong_count(&bell)), (0, 2));
+}
+
+/// All are woken, in order, whichever of them panics; and so they are when the panic carries something
+/// that panics as it is dropped.
+#[test]
+fn a_panic_in_a_waker_keeps_no_other_from_being_woken() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in a panic's payload");
+        }
+    }
+    let woken = Arc::new(Mutex::new(Vec::new()));
+    let wakers = (0..5).map(|n| {
+        let woken = woken.clone();
+        waker_fn(move || {
+            woken.lock().unwrap().push(n);
+            match n {
+                0 | 4 => panic!("in a waker"),
+                2 => std::panic::panic_any(Bomb),
+                _ => {}
+            }
+        })
+    });
+    wake_all(wakers);
+    assert_eq!(*woken.lock().unwrap(), [0, 1, 2, 3, 4]);
+    assert_eq!(Arc::strong_count(&woken), 1, "no waker is left behind");
 }
 
 /// The two sides may go to other threads, whatever lies behind the value's `Sync`; and need no pin.

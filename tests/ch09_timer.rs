@@ -18,9 +18,7 @@ use std::time::{Duration, Instant};
 use futures::future::{Either, join, join_all, select};
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use support::{
-    Bell, DropToken, Drops, Event, cloning, in_a_process, later, ledger, self_wakes, within,
-};
+use support::{Bell, DropToken, Drops, Event, cloning, in_a_process, later, ledger, self_wakes};
 use under_await::ch09_timer::{
     Elapsed, Key, Sleep, Timers, block_on, interval, pending_timers, sleep, sleep_until, timeout,
     wait,
@@ -369,7 +367,7 @@ on_both_backends! {
         assert!(STARTED.with_borrow(Vec::len) >= 3);
     }
 
-    /// A panic in a waker takes no other timer with it.
+    /// A panic in a waker keeps no other timer from being woken, and ends nobody's `block_on`.
     fn a_waker_that_panics_loses_nobody() {
         let mut first = sleep(ms(50));
         let meddler = Meddler::waker(|| panic!("expected by the test"));
@@ -377,9 +375,7 @@ on_both_backends! {
         let (bell, waker) = Bell::new();
         let mut others = (0..10).map(|_| sleep(ms(50))).collect::<Vec<_>>();
         others.iter_mut().for_each(|other| assert!(step(other, &waker).is_pending()));
-        let result = panic::catch_unwind(|| block_on(sleep(ms(100))));
-        assert!(result.is_err());
-        block_on(sleep(ms(5)));
+        block_on(sleep(ms(100)));
         assert_eq!(bell.rung(), 10);
         assert_eq!(pending_timers(), 0);
     }

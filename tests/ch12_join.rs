@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures::future as theirs;
 
-use support::{Bell, DropToken, Drops, allocations, within};
+use support::{Bell, DropToken, Drops, Random, allocations, within};
 use under_await::ch01_future::{Countdown, poll_once, yield_now};
 use under_await::ch03_waker::waker_fn;
 use under_await::ch04_park::block_on;
@@ -959,15 +959,4 @@ fn run<T>(log: &RefCell<Vec<u8>>, future: impl Future<Output = T>) -> (T, (u32, 
         assert!(bell.rung() > 0, "pending, and not woken");
     }
     unreachable!("it ends")
-}
-
-/// Numbers that look like chance, and are the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u32) -> u32 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) % u64::from(n)) as u32
-    }
 }

@@ -13,9 +13,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
+use futures::future::join;
+use futures::{SinkExt, StreamExt, stream};
 
-use support::{Bell, Drops, allocations, cloning, within};
+use support::{Bell, Drops, Now, Random, Waiting, allocations, cloning, within};
+use under_await::ch01_future::{poll_fn, yield_now};
 use under_await::ch03_waker::waker_fn;
 use under_await::ch04_park::block_on;
 use under_await::ch14_sync::{
@@ -70,7 +72,7 @@ fn who_was_called_is_not_overtaken() {
     let mut first = Waiting::new(mutex.lock());
     assert!(first.poll().is_pending());
     drop(guard);
-    assert_eq!(mutex.try_lock().unwrap_err(), TryLockError::Locked);
+    assert_eq!(mutex.try_lock().unwrap_err(), TryLockError);
     *first.poll().now() += 1;
 
     let (sender, mut receiver) = channel(1);
@@ -123,37 +125,183 @@ fn the_room_says_how_often_the_sender_waits() {
 
 // ── Invariant 2: nothing lost ──
 
-/// Three wait for one permit, and one of them is dropped: before the first step, after each, and after
-/// the last. However that was, the two others have their turn and the permit is there in the end.
+/// Three wait for one permit, and one of them is dropped. However that was, the two others have their
+/// turn and the permit is there in the end.
 #[test]
 fn a_permit_survives_a_drop_at_every_step() {
-    for victim in 0..3 {
-        for step in 0..12 {
-            let semaphore = Semaphore::new(1);
-            let mut held = Some(semaphore.try_acquire().unwrap());
-            let mut waiting = (0..3).map(|_| Some(Waiting::new(semaphore.acquire())));
-            let mut waiting = [(); 3].map(|()| waiting.next().unwrap());
-            let mut turns = [0; 3];
-            for now in 0..12 {
-                if now == step {
-                    waiting[victim] = None;
-                }
-                if now == 3 {
-                    held = None;
-                }
-                // First all take their places, then all are asked again and again.
-                let Some(asked) = &mut waiting[now % 3] else { continue };
-                if let Poll::Ready(permit) = asked.poll() {
-                    turns[now % 3] += 1;
-                    waiting[now % 3] = None;
-                    drop(permit.unwrap());
-                }
+    for victim in victims() {
+        let semaphore = Semaphore::new(1);
+        let mut held = semaphore.try_acquire().ok();
+        let acquire = [(); 3].map(|()| semaphore.acquire());
+        let turns = victim.turns(acquire, |_| drop(held.take()), |permit| drop(permit.unwrap()));
+        victim.has_spared_the_others(&turns);
+        assert_eq!(semaphore.available_permits(), 1, "{victim:?}");
+    }
+}
+
+/// The same for the value of a mutex.
+#[test]
+fn a_value_survives_a_drop_at_every_step() {
+    for victim in victims() {
+        let mutex = Mutex::new(0);
+        let mut held = mutex.try_lock().ok();
+        let lock = [(); 3].map(|()| mutex.lock());
+        let turns = victim.turns(lock, |_| drop(held.take()), |mut guard| *guard += 1);
+        victim.has_spared_the_others(&turns);
+        assert_eq!(*mutex.try_lock().unwrap(), turns.len(), "{victim:?}");
+    }
+}
+
+/// The same for three notifications. The one that nobody has heard is kept.
+#[test]
+fn a_notification_survives_a_drop_at_every_step() {
+    for victim in victims() {
+        let notify = Notify::new();
+        let notified = [(); 3].map(|()| notify.notified());
+        let notify_one = |step| {
+            if step < 6 {
+                notify.notify_one()
             }
-            drop(held);
-            let others = (0..3).filter(|n| *n != victim).map(|n| turns[n]).collect::<Vec<_>>();
-            assert_eq!(others, [1, 1], "{victim} was dropped before step {step}");
-            assert_eq!(semaphore.available_permits(), 1, "{victim} dropped before step {step}");
+        };
+        let turns = victim.turns(notified, notify_one, |()| {});
+        victim.has_spared_the_others(&turns);
+        let kept = Waiting::new(notify.notified()).poll().is_ready();
+        assert_eq!(turns.len() + usize::from(kept), 3, "{victim:?}");
+        assert!(Waiting::new(notify.notified()).poll().is_pending());
+    }
+}
+
+/// The same for the room in a channel: what was sent is received, in order, and the room is as large as
+/// it was.
+#[test]
+fn room_survives_a_drop_at_every_step() {
+    for victim in victims() {
+        let (sender, mut receiver) = channel(1);
+        sender.try_send(9).unwrap();
+        let mut received = Vec::new();
+        let send = [0, 1, 2].map(|n| sender.send(n));
+        let receive = |_| received.extend(receiver.try_recv());
+        let turns = victim.turns(send, receive, |sent| sent.unwrap());
+        victim.has_spared_the_others(&turns);
+        assert_eq!(received, [&[9], &turns[..]].concat(), "{victim:?}");
+        assert_eq!(sender.try_send(3), Ok(()), "{victim:?}");
+        assert_eq!(sender.try_send(4), Err(TrySendError::Full(4)), "{victim:?}");
+    }
+}
+
+/// The same for senders that are sinks, and are dropped whole: with a place in the queue, or with room
+/// that they have not used.
+#[test]
+fn room_survives_a_sink_that_is_dropped_at_every_step() {
+    for victim in victims() {
+        let (sender, mut receiver) = channel(1);
+        sender.try_send(9).unwrap();
+        let mut received = Vec::new();
+        let send = [0, 1, 2].map(|n| {
+            let mut sink = sender.clone();
+            async move {
+                poll_fn(|cx| sink.poll_ready_unpin(cx)).await?;
+                // It may be dropped here as well.
+                yield_now().await;
+                sink.start_send_unpin(n)
+            }
+        });
+        let receive = |_| received.extend(receiver.try_recv());
+        let turns = victim.turns(send, receive, |sent| sent.unwrap());
+        victim.has_spared_the_others(&turns);
+        assert_eq!(received, [&[9], &turns[..]].concat(), "{victim:?}");
+        assert_eq!(sender.try_send(3), Ok(()), "{victim:?}");
+        assert_eq!(sender.try_send(4), Err(TrySendError::Full(4)), "{victim:?}");
+    }
+}
+
+/// The same for messages: three wait for one each, at one receiver. Whatever nobody has received is still
+/// there, and in order.
+#[test]
+fn a_message_survives_a_drop_at_every_step() {
+    for victim in victims() {
+        let (sender, receiver) = channel(3);
+        let receiver = Mutex::new(receiver);
+        let recv = [(); 3].map(|()| async { receiver.lock().await.recv().await.unwrap() });
+        let mut received = Vec::new();
+        let send = |step| {
+            if step < 6 {
+                sender.try_send(step).unwrap()
+            }
+        };
+        let turns = victim.turns(recv, send, |message| received.push(message));
+        victim.has_spared_the_others(&turns);
+        let mut receiver = receiver.try_lock().unwrap();
+        received.extend(std::iter::from_fn(|| receiver.try_recv().ok()));
+        assert_eq!(received, [3, 4, 5], "{victim:?}");
+    }
+}
+
+/// The table of the chapter has a row for each of these, and names it.
+#[test]
+fn the_chapter_has_a_row_for_each_drop() {
+    let rows = include_str!("../chapters/14-sync/README.md").lines();
+    let rows = rows.filter_map(|line| line.strip_suffix("_at_every_step` |")?.rsplit('`').next());
+    let tests = include_str!("ch14_sync.rs").lines();
+    let tests =
+        tests.filter_map(|line| line.strip_prefix("fn ")?.strip_suffix("_at_every_step() {"));
+    assert!(rows.eq(tests));
+}
+
+/// Who of three is dropped, and before which step.
+#[derive(Clone, Copy, Debug)]
+struct Victim {
+    who: usize,
+    step: usize,
+}
+
+/// How many steps there are for each scene. In the first three, all take their places.
+const STEPS: usize = 18;
+
+/// Each of three, before every step, and after the last.
+fn victims() -> impl Iterator<Item = Victim> {
+    (0..3).flat_map(|who| (0..=STEPS).map(move |step| Victim { who, step }))
+}
+
+impl Victim {
+    /// Polls three in turn, whoever was woken, and drops this one when it is time. From the fourth step
+    /// on `before` is called before each. Returns who was ready, in order.
+    fn turns<F: Future>(
+        self,
+        futures: [F; 3],
+        mut before: impl FnMut(usize),
+        mut ready: impl FnMut(F::Output),
+    ) -> Vec<usize> {
+        let mut waiting = futures.map(|future| Some(Waiting::new(future)));
+        let mut turns = Vec::new();
+        for step in 0..STEPS {
+            if step == self.step {
+                waiting[self.who] = None;
+            }
+            if step >= 3 {
+                before(step);
+            }
+            // Whoever is called in this step is polled in a later one, and may be dropped in between.
+            let who = if step < 3 { step } else { (step + 1) % 3 };
+            let Some(asked) = &mut waiting[who] else { continue };
+            if (step < 3 || asked.bell.rung() > 0)
+                && let Poll::Ready(output) = asked.poll()
+            {
+                turns.push(who);
+                waiting[who] = None;
+                ready(output);
+            }
         }
+        before(STEPS);
+        turns
+    }
+
+    /// The others were all ready, once each.
+    fn has_spared_the_others(self, turns: &[usize]) {
+        let mut others = turns.iter().filter(|who| **who != self.who).collect::<Vec<_>>();
+        others.sort_unstable();
+        let needed = (0..3).filter(|who| *who != self.who).collect::<Vec<_>>();
+        assert!(others.into_iter().eq(&needed), "{self:?}: {turns:?}");
     }
 }
 
@@ -269,8 +417,8 @@ fn a_semaphore_may_be_closed() {
     semaphore.close();
     assert_eq!((called.bell.rung(), waits.bell.rung()), (1, 1));
     assert!(called.poll().now().is_ok());
-    assert_eq!(waits.poll().now().unwrap_err(), AcquireError::Closed);
-    assert_eq!(unpolled.poll().now().unwrap_err(), AcquireError::Closed);
+    assert_eq!(waits.poll().now().unwrap_err(), AcquireError);
+    assert_eq!(unpolled.poll().now().unwrap_err(), AcquireError);
     assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::Closed);
     semaphore.add_permits(1);
     assert_eq!(semaphore.available_permits(), 0);
@@ -522,6 +670,71 @@ fn a_message_may_own_an_end_of_its_channel() {
     });
 }
 
+/// The waker of the first who waits panics: whoever else is meant is woken, and nothing is lost.
+#[test]
+fn a_panic_in_a_waker_harms_nobody_else() {
+    let broken = waker_fn(|| panic!("in a waker"));
+    let mut cx = Context::from_waker(&broken);
+
+    let semaphore = Semaphore::new(0);
+    let mut first = Box::pin(semaphore.acquire());
+    let mut others = [(); 2].map(|()| Waiting::new(semaphore.acquire()));
+    assert!(first.as_mut().poll(&mut cx).is_pending());
+    assert!(others.iter_mut().all(|other| other.poll().is_pending()));
+    semaphore.add_permits(4);
+    assert_eq!(others.each_ref().map(|other| other.bell.rung()), [1, 1]);
+    let permits = others.each_mut().map(|other| other.poll().now().unwrap());
+    let last = first.as_mut().poll(&mut cx).now().unwrap();
+    assert_eq!(semaphore.available_permits(), 1);
+    drop((permits, last));
+    assert_eq!(semaphore.available_permits(), 4);
+
+    let semaphore = Semaphore::new(0);
+    let mut first = Box::pin(semaphore.acquire());
+    let mut second = Waiting::new(semaphore.acquire());
+    assert!(first.as_mut().poll(&mut cx).is_pending() && second.poll().is_pending());
+    semaphore.close();
+    assert_eq!((second.bell.rung(), second.poll().now().is_err()), (1, true));
+
+    let notify = Notify::new();
+    let mut first = Box::pin(notify.notified());
+    let mut second = Waiting::new(notify.notified());
+    assert!(first.as_mut().poll(&mut cx).is_pending() && second.poll().is_pending());
+    notify.notify_waiters();
+    assert_eq!((second.bell.rung(), second.poll()), (1, Poll::Ready(())));
+
+    let (sender, mut receiver) = channel(1);
+    sender.try_send(0).unwrap();
+    let mut first = Box::pin(sender.send(1));
+    let mut second = Waiting::new(sender.send(2));
+    assert!(first.as_mut().poll(&mut cx).is_pending() && second.poll().is_pending());
+    receiver.close();
+    assert_eq!((second.bell.rung(), second.poll()), (1, Poll::Ready(Err(SendError(2)))));
+
+    // Who makes a change that wakes one is not the one who has to answer for its waker.
+    let (sender, mut receiver) = channel(1);
+    assert!(receiver.poll_recv(&mut cx).is_pending());
+    assert_eq!(sender.try_send(1), Ok(()));
+    assert_eq!(receiver.try_recv(), Ok(1));
+}
+
+/// Permits that are added are added at once: whoever is woken finds those that are left over.
+#[test]
+fn permits_are_added_at_once() {
+    let semaphore = Arc::new(Semaphore::new(0));
+    let (seen, uses) = (Arc::new(AtomicUsize::new(0)), semaphore.clone());
+    let found = seen.clone();
+    let waker = waker_fn(move || found.store(uses.available_permits(), Ordering::SeqCst));
+    let mut acquire = Box::pin(semaphore.acquire());
+    assert!(acquire.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    semaphore.add_permits(3);
+    assert_eq!(seen.load(Ordering::SeqCst), 2);
+    drop(acquire);
+    assert_eq!(semaphore.available_permits(), 3);
+    semaphore.add_permits(usize::MAX);
+    assert_eq!(semaphore.available_permits(), usize::MAX);
+}
+
 // ── Invariant 5: once grown ──
 
 /// Nothing is allocated for a message, whichever side waits.
@@ -545,6 +758,27 @@ fn a_message_allocates_nothing() {
                 assert!(send.as_mut().poll(&mut cx).is_ready());
             }
             (0..4).for_each(|_| assert_eq!(receiver.try_recv(), Ok(n)));
+        }
+    };
+    exchange(1);
+    assert_eq!(allocations(|| exchange(100)), 0);
+}
+
+/// Nor is for a message of a sink.
+#[test]
+fn a_message_of_a_sink_allocates_nothing() {
+    let (first, mut receiver) = channel(1);
+    let mut sinks = [first.clone(), first];
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut exchange = |rounds| {
+        for n in 0..rounds {
+            let ready = sinks.each_mut().map(|sink| sink.poll_ready_unpin(&mut cx).is_ready());
+            assert_eq!(ready, [true, false]);
+            for sink in &mut sinks {
+                assert!(sink.poll_ready_unpin(&mut cx).is_ready());
+                sink.start_send_unpin(n).unwrap();
+                assert_eq!(receiver.try_recv(), Ok(n));
+            }
         }
     };
     exchange(1);
@@ -734,12 +968,8 @@ fn all_of_it_is_send_and_sync() {
     send(&notify.notified());
     unpin(&receiver);
     both::<Option<UnboundedSender<Cell<u32>>>>(&None);
-    let errors: [Box<dyn Error + Send + Sync>; 4] = [
-        AcquireError::Closed.into(),
-        TryLockError::Locked.into(),
-        SendError(1).into(),
-        TryRecvError::Empty.into(),
-    ];
+    let errors: [Box<dyn Error + Send + Sync>; 4] =
+        [AcquireError.into(), TryLockError.into(), SendError(1).into(), TryRecvError::Empty.into()];
     let texts = errors.map(|error| error.to_string());
     let needed = [
         "the semaphore is closed",
@@ -748,6 +978,120 @@ fn all_of_it_is_send_and_sync() {
         "no message is there yet",
     ];
     assert_eq!(texts, needed);
+}
+
+/// A sender is a sink, as futures' are: it sends all of a stream, and ends the channel when it is closed.
+#[test]
+fn a_sender_is_a_sink() {
+    within(LIMIT, || {
+        for room in [1, 3, 1000] {
+            let (mut sender, receiver) = channel(room);
+            let sends = async {
+                sender.send_all(&mut stream::iter(0..100).map(Ok)).await.unwrap();
+                sender.close().await.unwrap();
+                // It is still there, and belongs to no channel any more.
+                assert!(sender.is_closed() && sender.clone().is_closed());
+                assert_eq!(sender.send(100).await, Err(SendError(100)));
+                assert_eq!(SinkExt::send(&mut sender, 100).await, Err(SendError(())));
+            };
+            let ((), received) = block_on(join(sends, receiver.collect::<Vec<_>>()));
+            assert!(received.into_iter().eq(0..100));
+
+            let (sender, receiver) = channel(room);
+            let forwards = stream::iter(0..100).map(Ok).forward(sender);
+            let (sent, received) = block_on(join(forwards, receiver.collect::<Vec<_>>()));
+            assert_eq!(sent, Ok(()));
+            assert!(received.into_iter().eq(0..100));
+        }
+        let (mut sender, receiver) = unbounded();
+        let second = sender.clone();
+        let sends = async {
+            sender.send_all(&mut stream::iter(0..100).map(Ok)).await.unwrap();
+            sender.close().await.unwrap();
+            assert_eq!((sender.is_closed(), sender.send(100)), (true, Err(SendError(100))));
+            assert_eq!((second.is_closed(), second.send(100)), (false, Ok(())));
+            stream::iter(101..200).map(Ok).forward(second).await.unwrap();
+        };
+        let ((), received) = block_on(join(sends, receiver.collect::<Vec<_>>()));
+        assert!(received.into_iter().eq(0..200));
+    });
+}
+
+/// A sink has one place in the queue, among those who send, for as long as it is not ready. It keeps it
+/// when the future that polled is dropped; and when it is dropped itself, it passes on what it has.
+#[test]
+fn a_sink_keeps_its_place_and_passes_on_its_room() {
+    let (sender, mut receiver) = channel(1);
+    sender.try_send(0).unwrap();
+    let mut sink = sender.clone();
+    let mut first = Waiting::new(SinkExt::send(&mut sink, 1));
+    let mut second = Waiting::new(sender.send(2));
+    let mut third = Waiting::new(sender.send(3));
+    for _ in 0..3 {
+        assert!(first.poll().is_pending() && second.poll().is_pending());
+        assert!(third.poll().is_pending());
+    }
+    let bell = first.bell.clone();
+    drop(first);
+    assert_eq!(receiver.try_recv(), Ok(0));
+    assert_eq!((bell.rung(), second.bell.rung(), third.bell.rung()), (1, 0, 0));
+    // It has the room, and nobody else: asked twice, it has not got it twice.
+    let mut cx = Context::from_waker(Waker::noop());
+    assert_eq!(sink.poll_ready_unpin(&mut cx), Poll::Ready(Ok(())));
+    assert_eq!(sink.poll_ready_unpin(&mut cx), Poll::Ready(Ok(())));
+    assert_eq!(sender.try_send(4), Err(TrySendError::Full(4)));
+    assert_eq!(sink.start_send_unpin(1), Ok(()));
+    assert_eq!(receiver.try_recv(), Ok(1));
+    assert_eq!((second.bell.rung(), third.bell.rung()), (1, 0));
+    assert_eq!(second.poll(), Poll::Ready(Ok(())));
+
+    assert!(sink.poll_ready_unpin(&mut cx).is_pending());
+    assert_eq!(receiver.try_recv(), Ok(2));
+    assert_eq!((third.bell.rung(), third.poll()), (1, Poll::Ready(Ok(()))));
+    assert_eq!(receiver.try_recv(), Ok(3));
+    let mut fourth = Waiting::new(sender.send(4));
+    assert!(fourth.poll().is_pending());
+    // Called, and dropped before it hears of it.
+    drop(sink);
+    assert_eq!((fourth.bell.rung(), fourth.poll()), (1, Poll::Ready(Ok(()))));
+}
+
+/// A sink hears that the channel is closed, whether it waits, has room, or comes later.
+#[test]
+fn a_sink_hears_of_the_end() {
+    let mut cx = Context::from_waker(Waker::noop());
+    let (sender, mut receiver) = channel(1);
+    let (mut has_room, mut later) = (sender.clone(), sender.clone());
+    let mut waits = sender.clone();
+    assert!(has_room.poll_ready_unpin(&mut cx).is_ready());
+    let mut waiting = Waiting::new(SinkExt::send(&mut waits, 1));
+    assert!(waiting.poll().is_pending());
+    receiver.close();
+    assert_eq!((waiting.bell.rung(), waiting.poll()), (1, Poll::Ready(Err(SendError(())))));
+    assert_eq!(has_room.start_send_unpin(2), Err(SendError(())));
+    assert_eq!(later.poll_ready_unpin(&mut cx), Poll::Ready(Err(SendError(()))));
+    assert_eq!(block_on(receiver.recv()), None);
+
+    let (mut sender, mut receiver) = unbounded();
+    assert!(sender.poll_ready_unpin(&mut cx).is_ready());
+    receiver.close();
+    assert_eq!(sender.start_send_unpin(1), Err(SendError(())));
+    assert_eq!(sender.poll_ready_unpin(&mut cx), Poll::Ready(Err(SendError(()))));
+    assert_eq!(block_on(receiver.recv()), None);
+
+    // The last to close ends the wait of the receiver, as the last to go does.
+    let (mut sender, mut receiver) = channel::<u32>(1);
+    let mut recv = Waiting::new(receiver.recv());
+    assert!(recv.poll().is_pending());
+    assert!(sender.poll_close_unpin(&mut cx).is_ready());
+    assert_eq!((recv.bell.rung(), recv.poll()), (1, Poll::Ready(None)));
+}
+
+#[test]
+#[should_panic(expected = "`poll_ready` is ready before `start_send`")]
+fn a_sink_is_asked_before_it_sends() {
+    let (mut sender, _receiver) = channel(1);
+    let _ = sender.start_send_unpin(1);
 }
 
 /// A receiver is a stream, and ends when the senders have gone.
@@ -765,52 +1109,4 @@ fn a_receiver_is_a_stream() {
 #[should_panic(expected = "room for a message")]
 fn a_channel_without_room_is_refused() {
     channel::<u32>(0);
-}
-
-// ── The tools ──
-
-/// A future with a bell for a waker.
-struct Waiting<F> {
-    future: Pin<Box<F>>,
-    bell: Arc<Bell>,
-    waker: Waker,
-}
-
-impl<F: Future> Waiting<F> {
-    fn new(future: F) -> Self {
-        let (bell, waker) = Bell::new();
-        Waiting { future: Box::pin(future), bell, waker }
-    }
-
-    fn poll(&mut self) -> Poll<F::Output> {
-        self.future.poll_unpin(&mut Context::from_waker(&self.waker))
-    }
-}
-
-/// The answer of a poll that has to be ready.
-trait Now<T> {
-    fn now(self) -> T;
-}
-
-impl<T> Now<T> for Poll<T> {
-    fn now(self) -> T {
-        match self {
-            Poll::Ready(output) => output,
-            Poll::Pending => panic!("it is pending"),
-        }
-    }
-}
-
-/// Numbers that look like chance: Steele, Lea and Flood's SplitMix64.
-struct Random(u64);
-
-impl Random {
-    /// From 0 to `end - 1`.
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % end as u64) as usize
-    }
 }

@@ -24,6 +24,7 @@
 use std::error::Error;
 use std::fmt;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 // As std's. When the checks play every order, it stops before each `lock`, to let the other side in.
@@ -69,6 +70,7 @@ enum State<T> {
 #[derive(Debug)]
 #[must_use = "a receiver does nothing unless it is polled"]
 pub struct Receiver<T> {
+    /// Shared with the sender.
     state: Arc<Mutex<State<T>>>,
 }
 
@@ -87,6 +89,7 @@ impl<T> Future for Receiver<T> {
 /// The side that completes the [`Receiver`]: by sending, or by going away.
 #[derive(Debug)]
 pub struct Sender<T> {
+    /// Shared with the receiver.
     state: Arc<Mutex<State<T>>>,
 }
 
@@ -157,6 +160,14 @@ impl WakerCell {
     /// Wakes the waker that was left last, if it has not been woken yet.
     pub fn wake(&self) {
         todo!("5.3: take the waker, unlock, wake")
+    }
+}
+
+/// Wakes all of them, in order, whichever of them panics. Whoever calls this holds no lock.
+pub fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
+    for waker in wakers {
+        // A panic has been reported by now. What it carries may panic when dropped, so it is not.
+        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake())).map_err(mem::forget);
     }
 }
 

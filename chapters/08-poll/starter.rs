@@ -20,7 +20,6 @@
 use std::cell::RefCell;
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
@@ -28,6 +27,7 @@ use std::time::Duration;
 
 use libc::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, c_short, pollfd};
 
+use under_await::ch05_handoff::wake_all;
 pub use under_await::ch07_select::Direction;
 use under_await::ch07_select::{FdSet, select};
 use under_await::sys;
@@ -148,9 +148,7 @@ pub fn wait(timeout: Option<Duration>, awake: impl Fn() -> bool) -> io::Result<(
     let wakers: io::Result<Vec<Option<Waker>>> = with_reactor(|reactor| {
         todo!("8.1: say that you are parked, look, ask, and fire the rows that are ready")
     });
-    // A waker that panics has said so. The others are woken all the same.
-    let wake = |waker: Waker| drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
-    wakers.map(|wakers| wakers.into_iter().flatten().for_each(wake))
+    wakers.map(|wakers| wake_all(wakers.into_iter().flatten()))
 }
 
 impl Reactor {

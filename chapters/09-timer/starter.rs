@@ -27,6 +27,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::pending;
 use std::io;
+use std::iter;
 use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -34,6 +35,7 @@ use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
+use under_await::ch05_handoff::wake_all;
 use under_await::ch08_poll;
 use under_await::ch08_poll::Root;
 

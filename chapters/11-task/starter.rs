@@ -9,7 +9,8 @@
 //! **Invariants.**
 //! 1. *Once:* however often it is woken, a task stands in the queue once; after its end, never.
 //! 2. *No lost wake:* a wake at any moment after a poll began leads to another poll.
-//! 3. *In turn:* who was woken first is polled first, and the kernel is asked every 61 polls.
+//! 3. *In turn:* the task that was woken first is polled first, one poll makes 128 operations at most,
+//!    and the kernel is asked every 61 polls.
 //! 4. *Here:* a future is polled and dropped on the thread that spawned it, and is gone when its
 //!    `block_on` returns.
 //! 5. *One panics alone:* a panic goes to the handle of its task, and the others go on.
@@ -35,6 +36,7 @@ use crate::support::schedules::model::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
+use under_await::budget;
 use under_await::ch08_poll::Root;
 use under_await::ch09_timer::wait;
 
@@ -88,6 +90,7 @@ struct Runtime {
     free: RefCell<Vec<u32>>,
     /// Who is to be polled, first come, first served.
     queue: RefCell<VecDeque<u32>>,
+    /// The part that other threads reach.
     remote: Arc<Remote>,
 }
 
@@ -103,6 +106,7 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// A task; its handle has a share of it.
 struct Task<T> {
+    /// The part that its wakers share.
     header: Arc<Header>,
     /// The header as a waker, made once: every further one would cost an atomic increment.
     waker: Waker,
@@ -122,6 +126,7 @@ struct Header {
     aborted: AtomicBool,
     /// Its number, or `ROOT`.
     number: u32,
+    /// The way to its runtime, from any thread.
     remote: Arc<Remote>,
 }
 
@@ -130,6 +135,9 @@ const ROOT: u32 = u32::MAX;
 
 /// How many polls there are between two looks at the kernel. tokio has the same number.
 const LOOK_EVERY: u32 = 61;
+
+/// How many operations one poll may make that need not wait. tokio has the same number.
+const BUDGET: i32 = 128;
 
 // One bit for "was woken" and one for "is being polled", so each transition is one instruction.
 const IDLE: u8 = 0b00; //       waits               woken → QUEUED
@@ -145,6 +153,7 @@ impl Header {
         waker: &Waker,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
+        let poll = || budget::grant(BUDGET, || poll(&mut Context::from_waker(waker)));
         // Pairs with the `Release` in `wake_by_ref`. Wakes that come later find `RUNNING`: they may be
         // too late for this poll.
         todo!("11.1: be RUNNING, poll, then be DONE, or IDLE, or in the queue again")
@@ -190,7 +199,7 @@ impl Runtime {
     /// Polls a task. Nothing is borrowed meanwhile: it may spawn, wake and abort.
     fn run(&self, number: u32) {
         let task = self.tasks.borrow()[number as usize].clone().expect("who is queued is not over");
-        if contained(|| task.run(false)) != Some(false) {
+        if contained(|| task.run(None)) != Some(false) {
             self.tasks.borrow_mut()[number as usize] = None;
             self.free.borrow_mut().push(number);
             contained(|| drop(task));
@@ -203,8 +212,7 @@ impl Runtime {
     fn wait(&self) {
         let sleeper = &self.remote.sleeper;
         let awake = || sleeper.is_woken() || !self.queue.borrow().is_empty();
-        // Without a result, it was a waker that panicked: the others have their turn next time.
-        contained(|| wait(awake)).unwrap_or(Ok(())).expect("the system waits");
+        wait(awake).expect("the system waits");
         if sleeper.take_wake() {
             let woken = mem::take(&mut *self.remote.woken.lock().unwrap());
             self.queue.borrow_mut().extend(woken);
@@ -249,7 +257,7 @@ impl Drop for Entered {
         self.0.free.take();
         // The last first. What a task spawns as it goes is the last then.
         while let Some(task) = { self.0.tasks.borrow_mut().pop() } {
-            contained(|| task.is_some_and(|task| task.run(true)));
+            contained(|| task.is_some_and(|task| task.run(Some(Cause::Ended))));
         }
         RUNTIME.take();
     }
@@ -264,18 +272,17 @@ fn contained<T>(f: impl FnOnce() -> T) -> Option<T> {
 
 /// A task, whatever its output.
 trait Run {
-    /// Polls it, or ends it if it is aborted. Says whether it is over.
-    fn run(&self, abort: bool) -> bool;
+    /// Polls it, or ends it, if it is aborted or there is another cause. Says whether it is over.
+    fn run(&self, end: Option<Cause>) -> bool;
 }
 
 impl<T> Run for Task<T> {
-    fn run(&self, abort: bool) -> bool {
+    fn run(&self, end: Option<Cause>) -> bool {
         let mut future = self.future.take().expect("who is queued is neither polled nor over");
-        let polled = self.header.poll(&self.waker, |cx| {
-            if abort || self.header.aborted.load(Ordering::Relaxed) {
-                return Poll::Ready(Err(JoinError { panic: None }));
-            }
-            poll_caught(&mut future, cx)
+        let aborted = self.header.aborted.load(Ordering::Relaxed).then_some(Cause::Aborted);
+        let polled = self.header.poll(&self.waker, |cx| match end.or(aborted) {
+            Some(cause) => Poll::Ready(Err(JoinError { cause })),
+            None => poll_caught(&mut future, cx),
         });
         let Poll::Ready(result) = polled else {
             self.future.set(Some(future));
@@ -299,6 +306,7 @@ fn poll_caught<T>(future: &mut Boxed<T>, cx: &mut Context<'_>) -> Poll<Result<T,
 /// Cancel safe: awaited by reference, it may be awaited again. It stays on its thread. Panics when
 /// it is polled after it was ready.
 pub struct JoinHandle<T> {
+    /// The task, which lives on when this is dropped.
     task: Rc<Task<T>>,
 }
 
@@ -332,31 +340,52 @@ impl<T> fmt::Debug for JoinHandle<T> {
 /// Why a task has no output: it panicked, or it was cancelled.
 #[derive(Debug)]
 pub struct JoinError {
-    /// What it panicked with. The lock makes this `Sync`, the outer box makes it small.
-    panic: Option<Box<Mutex<Box<dyn Any + Send>>>>,
+    /// Why it ended early.
+    cause: Cause,
+}
+
+/// What ended a task early.
+#[derive(Debug)]
+enum Cause {
+    /// `abort` was called.
+    Aborted,
+    /// Its `block_on` returned.
+    Ended,
+    /// It panicked, with this. The lock makes it `Sync`, the outer box makes it small.
+    Panicked(Box<Mutex<Box<dyn Any + Send>>>),
 }
 
 impl JoinError {
+    fn panicked(payload: Box<dyn Any + Send>) -> Self {
+        JoinError { cause: Cause::Panicked(Box::new(payload.into())) }
+    }
+
     /// Whether the task was aborted, or its `block_on` returned before it was over.
     pub fn is_cancelled(&self) -> bool {
-        self.panic.is_none()
+        !self.is_panic()
     }
 
     /// Whether the task panicked.
     pub fn is_panic(&self) -> bool {
-        self.panic.is_some()
+        matches!(self.cause, Cause::Panicked(_))
     }
 
     /// What the task panicked with, for [`std::panic::resume_unwind`]. Panics if it did not.
     pub fn into_panic(self) -> Box<dyn Any + Send> {
-        let panic = self.panic.expect("a task that was cancelled did not panic");
-        panic.into_inner().expect("nobody panics while it is locked")
+        let Cause::Panicked(payload) = self.cause else { panic!("no panic: {self}") };
+        payload.into_inner().expect("nobody panics while it is locked")
     }
 }
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_panic() { "the task panicked" } else { "the task was cancelled" })
+        f.write_str(match self.cause {
+            Cause::Aborted => "the task was aborted",
+            Cause::Ended => {
+                "the task was cancelled: its `block_on` returned; await its handle there"
+            }
+            Cause::Panicked(_) => "the task panicked",
+        })
     }
 }
 

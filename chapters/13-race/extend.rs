@@ -22,7 +22,8 @@ pub async fn timeout<F: IntoFuture>(limit: Duration, future: F) -> Result<F::Out
 }
 
 /// Calls `work` once and runs it to its end, and calls `beat` meanwhile: at once, and then every
-/// `period`. If a beat takes longer than that, the work still gets its turn.
+/// `period`, counted from when the last beat was due. If a beat takes longer than that, the work still
+/// gets its turn.
 pub async fn with_heartbeat<T>(
     work: impl AsyncFn() -> T,
     period: Duration,

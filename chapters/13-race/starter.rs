@@ -33,6 +33,8 @@ use std::task::{Context, Poll, Waker, ready};
 pub use futures::future::Either;
 use pin_project_lite::pin_project;
 
+use under_await::ch05_handoff::wake_all;
+
 /// Waits for `a` or `b`, whichever is ready first, and drops the other one at that moment.
 ///
 /// `a` is asked first: if both are ready it wins, and `b` is not polled. Cancel safe if both are.
@@ -59,7 +61,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     #[allow(missing_docs)] // The macro takes no docs on fields.
     pub enum Race<A, B> {
-        /// Neither was ready so far.
+        /// Neither was ready so far: `a` is asked first, and `b` if that is pending.
         Running { #[pin] a: A, #[pin] b: B },
         /// One has won, and both are gone.
         Over,
@@ -169,7 +171,8 @@ macro_rules! __select {
 pub use __select as select;
 
 /// Polls every branch of a [`select!`](select!) that is `open`, once around from `start`, which
-/// may be any number. `Ready(true)` has won; `Ready(false)` is out, and not open any more.
+/// may be any number. `Ready(true)` has won; `Ready(false)` is out, and not open any more. Panics
+/// when there is no branch at all.
 pub fn once_around(
     open: &mut [bool],
     start: u64,
@@ -199,6 +202,7 @@ pub fn random() -> u64 {
 /// Tells futures, as many as there are and on any thread, to stop. Its clones are the same token.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken {
+    /// What it shares with its clones.
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -235,7 +239,7 @@ impl CancelToken {
         shared.cancelled = true;
         let waiters = mem::take(&mut shared.waiters);
         drop(shared);
-        waiters.into_values().for_each(Waker::wake);
+        wake_all(waiters.into_values());
     }
 }
 
@@ -243,6 +247,7 @@ impl CancelToken {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Cancelled<'a> {
+    /// What it waits for.
     token: &'a CancelToken,
     /// The key of its entry among the waiters, from its first poll on.
     key: Option<u64>,
@@ -310,7 +315,8 @@ pub mod extend {
     }
 
     /// Calls `work` once and runs it to its end, and calls `beat` meanwhile: at once, and then every
-    /// `period`. If a beat takes longer than that, the work still gets its turn.
+    /// `period`, counted from when the last beat was due. If a beat takes longer than that, the work still
+    /// gets its turn.
     pub async fn with_heartbeat<T>(
         work: impl AsyncFn() -> T,
         period: Duration,

@@ -1,15 +1,15 @@
 //! # Layer 14 · wait lists
 //!
 //! **Before.** A leaf of `ch05_handoff` has a place for one waker, so one task can wait at it. And
-//! since `ch13_race` whoever waits may be dropped at any moment, also after it was woken.
+//! since `ch13_race` a waiter may be dropped at any moment, even after it was woken.
 //!
 //! **Idea.** Many wait in a queue of tickets. The first of them is *called*: what it was called for
 //! is its own from then on. Dropped before it has gone on, it passes the call on.
 //!
 //! **Invariants.**
-//! 1. *In order:* they are called in the order in which they came, and nobody overtakes them.
-//! 2. *Nothing lost:* a call is spare, or with one who was called, or used.
-//! 3. *Gone is gone:* who is dropped while it waits is in no queue, and is not woken.
+//! 1. *In order:* waiters are called in the order in which they came, and nobody overtakes them.
+//! 2. *Nothing lost:* a call is spare, or with a waiter that was called, or used.
+//! 3. *Gone is gone:* a waiter that is dropped is in no queue, and is not woken.
 //! 4. *Unlocked:* while a lock is held nobody is woken, and no waker and no value is dropped.
 //! 5. *Once grown:* neither a message nor a wait allocates.
 //!
@@ -27,16 +27,13 @@ use std::fmt;
 use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
-use std::sync::Arc;
 // std's mutex stops its thread, the one below makes a task wait: so std's has another name here.
 use std::sync::Mutex as Lock;
 use std::task::{Context, Poll, Waker};
 
-use futures::Stream;
+use under_await::ch05_handoff::wake_all;
 
-use under_await::ch01_future::poll_fn;
-
-/// Who waits to be called. It stands behind a lock, together with what the calls are about.
+/// The waiters, and the calls that found none. It stands behind a lock, together with what they are about.
 #[derive(Debug)]
 struct WaitList<S> {
     /// What the calls are about, as far as there is more to it than their number.
@@ -51,12 +48,12 @@ struct WaitList<S> {
     called: usize,
     /// The ticket that was given out last.
     latest: u64,
-    /// How often all who waited were dismissed.
+    /// How often all waiters were dismissed.
     dismissals: u64,
 }
 
 impl<S> WaitList<S> {
-    /// Who comes is called at once (`true`), has to wait, or is dismissed (`false`).
+    /// A newcomer is called at once (`true`), has to wait, or is dismissed (`false`).
     fn enter(&mut self) -> Poll<bool> {
         if self.most > 0 && self.spare == 0 {
             return Poll::Pending;
@@ -65,9 +62,9 @@ impl<S> WaitList<S> {
         Poll::Ready(self.most > 0)
     }
 
-    /// Calls the first who waits: here is its waker. If nobody does, the call is kept.
+    /// Calls the first waiter: here is its waker. If there is none, the call is kept.
     fn call(&mut self) -> Option<Waker> {
-        todo!("14.1: call the first in the queue who was not called yet, or keep the call")
+        todo!("14.1: call the first in the queue that was not called yet, or keep the call")
     }
 }
 
@@ -77,13 +74,21 @@ impl<S> WaitList<S> {
         Lock::new(WaitList { state, spare, most, queue, called: 0, latest: 0, dismissals: 0 })
     }
 
-    /// Dismisses all who wait: here are their wakers.
+    /// Calls `n` times: here are the wakers.
+    fn call_each(&mut self, n: usize) -> Vec<Waker> {
+        let waiting = n.min(self.queue.len() - self.called);
+        let wakers = (0..waiting).filter_map(|_| self.call()).collect();
+        self.spare = self.most.min(self.spare.saturating_add(n - waiting));
+        wakers
+    }
+
+    /// Dismisses all waiters: here are their wakers.
     fn dismiss(&mut self) -> Vec<Waker> {
         self.dismissals += 1;
         self.queue.drain(self.called..).filter_map(|(_, waker)| waker).collect()
     }
 
-    /// Dismisses all who wait, and all who come from now on.
+    /// Dismisses all waiters, and all that come from now on.
     fn close(&mut self) -> Vec<Waker> {
         (self.most, self.spare) = (0, 0);
         self.dismiss()
@@ -94,7 +99,7 @@ impl<S> WaitList<S> {
         self.queue.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()
     }
 
-    /// As `enter`, for one who has a ticket.
+    /// As `enter`, for a waiter that has a ticket.
     fn turn(&self, ticket: u64) -> Poll<bool> {
         match self.find(ticket) {
             Some(place) if place >= self.called => Poll::Pending,
@@ -121,18 +126,19 @@ impl<S> WaitList<S> {
     }
 }
 
-/// Makes a change under the lock, and wakes whom it returns when the lock is free.
+/// Makes a change under the lock. When the lock is free, wakes the wakers that `change` returned.
 fn change<S, W: IntoIterator<Item = Waker>>(
     lock: &Lock<WaitList<S>>,
     change: impl FnOnce(&mut WaitList<S>) -> W,
 ) {
     let wakers = change(&mut lock.lock().unwrap());
-    wakers.into_iter().for_each(Waker::wake);
+    wake_all(wakers);
 }
 
 /// A place in the queue: a future that is ready when it is called (`true`) or dismissed (`false`).
 /// To drop it is to leave.
 struct Place<'a, S> {
+    /// The list that it waits in.
     lock: &'a Lock<WaitList<S>>,
     /// After more dismissals than these we are dismissed, even without a ticket.
     dismissals: u64,
@@ -150,7 +156,7 @@ impl<S> Future for Place<'_, S> {
     type Output = bool;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
-        todo!("14.2: go in, or ask for the turn of the ticket; who waits leaves a waker")
+        todo!("14.2: go in, or ask for the turn of the ticket; a waiter leaves a waker")
     }
 }
 
@@ -161,9 +167,10 @@ impl<S> Drop for Place<'_, S> {
     }
 }
 
-/// A number of permits. Who finds none waits, in order of arrival.
+/// A number of permits. Whoever finds none waits, in order of arrival.
 #[derive(Debug)]
 pub struct Semaphore {
+    /// A call is a permit.
     list: Lock<WaitList<()>>,
 }
 
@@ -171,6 +178,7 @@ pub struct Semaphore {
 #[derive(Debug)]
 #[must_use = "a permit that is dropped is given back at once"]
 pub struct SemaphorePermit<'a> {
+    /// Whose permit it is.
     semaphore: &'a Semaphore,
 }
 
@@ -180,11 +188,6 @@ impl Semaphore {
     pub async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
         todo!("14.4: a permit, if there is one now; if not, a place in the queue")
     }
-
-    /// Adds `n` permits. Those who wait come first.
-    pub fn add_permits(&self, n: usize) {
-        (0..n).for_each(|_| change(&self.list, WaitList::call));
-    }
 }
 
 impl Semaphore {
@@ -193,7 +196,7 @@ impl Semaphore {
         Semaphore { list: WaitList::new(permits, usize::MAX, ()) }
     }
 
-    /// Takes a permit, if there is one now.
+    /// Takes a permit; an error, if there is none now, or the semaphore is closed.
     pub fn try_acquire(&self) -> Result<SemaphorePermit<'_>, TryAcquireError> {
         match self.list.lock().unwrap().enter() {
             Poll::Ready(true) => Ok(SemaphorePermit { semaphore: self }),
@@ -207,7 +210,13 @@ impl Semaphore {
         self.list.lock().unwrap().spare
     }
 
-    /// Gives no more permits: who waits for one has an error.
+    /// Adds `n` permits at once, up to [`usize::MAX`] of them. Waiters come first. To a closed semaphore
+    /// nothing is added.
+    pub fn add_permits(&self, n: usize) {
+        change(&self.list, |list| list.call_each(n));
+    }
+
+    /// Gives no more permits: waiters get an error, unless they were called already.
     pub fn close(&self) {
         change(&self.list, WaitList::close);
     }
@@ -222,17 +231,17 @@ impl SemaphorePermit<'_> {
 
 impl Drop for SemaphorePermit<'_> {
     fn drop(&mut self) {
-        self.semaphore.add_permits(1);
+        change(&self.semaphore.list, WaitList::call);
     }
 }
 
-/// A value for one task at a time. Who finds it taken waits, in order of arrival.
+/// A value for one task at a time. Whoever finds it taken waits, in order of arrival.
 ///
-/// Its guard may be held across an `.await`; where there is none, std's mutex is the faster one.
-/// To lock moves the value into the guard: put a large one into a box.
+/// Its guard may be held across an `.await`; where there is none, std's mutex is the faster one. A
+/// panic does not poison it. To lock moves the value into the guard: put a large one into a box.
 #[derive(Debug)]
 pub struct Mutex<T> {
-    /// The state is the value, unless a guard has it.
+    /// The state is the value, unless a guard has it. A call is the right to take it.
     list: Lock<WaitList<Option<T>>>,
 }
 
@@ -240,13 +249,14 @@ pub struct Mutex<T> {
 #[derive(Debug)]
 #[must_use = "a guard that is dropped unlocks at once"]
 pub struct MutexGuard<'a, T> {
+    /// Where the value belongs.
     mutex: &'a Mutex<T>,
     /// There as long as the guard is.
     value: Option<T>,
 }
 
 impl<T> Mutex<T> {
-    /// Waits for the value. Cancel safe, but for the place in the queue.
+    /// Waits for the value. Cancel safe: dropped, it has lost its place in the queue, and no more.
     pub async fn lock(&self) -> MutexGuard<'_, T> {
         if let Ok(guard) = self.try_lock() {
             return guard;
@@ -271,12 +281,12 @@ impl<T> Mutex<T> {
         Mutex { list: WaitList::new(1, 1, Some(value)) }
     }
 
-    /// Takes the value, if nobody has it, and nobody is about to.
+    /// Takes the value; an error, if somebody has it, or was called and is about to have it.
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
         let mut list = self.list.lock().unwrap();
         let called = list.enter() == Poll::Ready(true);
         let guard = called.then(|| MutexGuard { mutex: self, value: list.state.take() });
-        guard.ok_or(TryLockError::Locked)
+        guard.ok_or(TryLockError)
     }
 }
 
@@ -297,6 +307,7 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 /// Tells tasks that something has happened. What it was, they look up themselves.
 #[derive(Debug)]
 pub struct Notify {
+    /// A call is a notification for one; a dismissal is one for all.
     list: Lock<WaitList<()>>,
 }
 
@@ -307,14 +318,14 @@ impl Notify {
         Notify { list: WaitList::new(0, 1, ()) }
     }
 
-    /// Notifies the first who waits. If nobody does, the next who comes: one, and no more.
+    /// Notifies the first waiter. If there is none, the next that comes: one, and no more.
     pub fn notify_one(&self) {
         change(&self.list, WaitList::call);
     }
 }
 
 impl Notify {
-    /// Notifies all who have called [`notified`](Notify::notified), also who was not polled yet.
+    /// Notifies everybody who has called [`notified`](Notify::notified), polled or not.
     pub fn notify_waiters(&self) {
         change(&self.list, WaitList::dismiss);
     }
@@ -329,225 +340,390 @@ impl Notify {
     }
 }
 
-/// A channel for many senders and one receiver, with room for `n` messages, which is not 0.
-///
-/// ```
-/// use under_await::ch04_park::block_on;
-/// use under_await::ch14_sync::channel;
-///
-/// let (sender, mut receiver) = channel(1);
-/// std::thread::spawn(move || block_on(sender.send("hello")));
-/// assert_eq!(block_on(receiver.recv()), Some("hello"));
-/// assert_eq!(block_on(receiver.recv()), None);
-/// ```
-pub fn channel<T>(n: usize) -> (Sender<T>, Receiver<T>) {
-    assert!(n > 0, "a channel has room for a message or more");
-    let messages = Messages { queue: VecDeque::new(), receiver: None, senders: 1 };
-    let room = Arc::new(WaitList::new(n, n, messages));
-    (Sender { room: room.clone() }, Receiver { room })
-}
-
-/// As [`channel`], with room for all there is memory for: to send is not to wait.
-pub fn unbounded<T>() -> (UnboundedSender<T>, Receiver<T>) {
-    let (sender, receiver) = channel(usize::MAX);
-    (UnboundedSender { sender }, receiver)
-}
-
-/// What was sent and not received. The list around it is that of the senders, who wait for room.
-#[derive(Debug)]
-struct Messages<T> {
-    /// The oldest is the first.
-    queue: VecDeque<T>,
-    /// The receiver's newest waker, if it found no message.
-    receiver: Option<Waker>,
-    /// How many senders there are.
-    senders: usize,
-}
-
-/// Sends into a [`channel`]; its clones send into the same.
-#[derive(Debug)]
-pub struct Sender<T> {
-    room: Arc<Lock<WaitList<Messages<T>>>>,
-}
-
-/// Sends into an [`unbounded`] channel; its clones send into the same.
-#[derive(Debug)]
-pub struct UnboundedSender<T> {
-    sender: Sender<T>,
-}
-
-/// Receives what was sent into a channel; a [`Stream`] too. To drop it is to close the channel.
-#[derive(Debug)]
-pub struct Receiver<T> {
-    room: Arc<Lock<WaitList<Messages<T>>>>,
-}
-
-impl<T> Sender<T> {
-    /// Waits for room, and sends; gives the value back, if the receiver has closed the channel or has
-    /// gone. Dropped while it waits, it has sent nothing, and the value is dropped with it.
-    pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
-        let sent = match self.put(value, false) {
-            Err(TrySendError::Full(value)) => {
-                let called = Place::new(&self.room).await;
-                self.put(value, called)
-            }
-            sent => sent,
-        };
-        sent.map_err(|error| SendError(error.into_inner()))
-    }
-
-    /// Sends, if there is room, or if we were `called` because there is.
-    fn put(&self, value: T, called: bool) -> Result<(), TrySendError<T>> {
-        let mut room = self.room.lock().unwrap();
-        let turn = if called { Poll::Ready(room.most > 0) } else { room.enter() };
-        match turn {
-            Poll::Ready(true) => room.state.queue.push_back(value),
-            Poll::Ready(false) => return Err(TrySendError::Closed(value)),
-            Poll::Pending => return Err(TrySendError::Full(value)),
-        }
-        let receiver = room.state.receiver.take();
-        drop(room);
-        receiver.into_iter().for_each(Waker::wake);
-        Ok(())
-    }
-
-    /// Sends, if there is room now and nobody waits for it; gives the value back, if not.
-    pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        self.put(value, false)
-    }
-
-    /// Whether the receiver has closed the channel, or has gone.
-    pub fn is_closed(&self) -> bool {
-        self.room.lock().unwrap().most == 0
-    }
-}
-
-impl<T> Clone for Sender<T> {
-    fn clone(&self) -> Self {
-        self.room.lock().unwrap().state.senders += 1;
-        Sender { room: self.room.clone() }
-    }
-}
-
-impl<T> Drop for Sender<T> {
-    fn drop(&mut self) {
-        change(&self.room, |room| {
-            room.state.senders -= 1;
-            if room.state.senders == 0 { room.state.receiver.take() } else { None }
-        });
-    }
-}
-
-impl<T> UnboundedSender<T> {
-    /// Sends; gives the value back, if the receiver has closed the channel or has gone.
-    pub fn send(&self, value: T) -> Result<(), SendError<T>> {
-        self.sender.try_send(value).map_err(|error| SendError(error.into_inner()))
-    }
-}
-
-impl<T> Clone for UnboundedSender<T> {
-    fn clone(&self) -> Self {
-        UnboundedSender { sender: self.sender.clone() }
-    }
-}
-
-impl<T> Receiver<T> {
-    /// Takes the oldest message; if there is none, says whether there will be.
-    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        todo!("14.5: the oldest message, and its room to a sender; or why there is none")
-    }
-}
-
-impl<T> Receiver<T> {
-    /// Polls for a message, as [`recv`](Receiver::recv) does.
-    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let mut found = self.try_recv();
-        if let Err(TryRecvError::Empty) = found {
-            // What is sent before the second look is seen by it; what comes later finds the waker.
-            let newest = Some(cx.waker().clone());
-            let _older = mem::replace(&mut self.room.lock().unwrap().state.receiver, newest);
-            found = self.try_recv();
-        }
-        match found {
-            Err(TryRecvError::Empty) => Poll::Pending,
-            found => Poll::Ready(found.ok()),
-        }
-    }
-
-    /// Waits for a message; `None`, if there is none and no sender, or none and the channel is closed.
-    /// Cancel safe: dropped, it has taken no message.
-    pub async fn recv(&mut self) -> Option<T> {
-        poll_fn(|cx| self.poll_recv(cx)).await
-    }
-
-    /// Closes the channel. What was sent can still be received; who waits for room has an error.
-    pub fn close(&mut self) {
-        change(&self.room, WaitList::close);
-    }
-}
-
-impl<T> Drop for Receiver<T> {
-    fn drop(&mut self) {
-        self.close();
-        // The lock is free at the end of the statement; the messages are dropped after that.
-        let _messages = mem::take(&mut self.room.lock().unwrap().state.queue);
-    }
-}
-
-impl<T> Stream for Receiver<T> {
-    type Item = T;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        self.poll_recv(cx)
-    }
-}
-
-/// Errors, with words for each of their cases.
-macro_rules! errors {
-    ($($error:ident $(<$T:ident>)? { $($case:ident $(($value:ident))? = $words:literal),+ })+) => { $(
-        /// Why it could not be done.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $error $(<$T>)? {
-            $( #[doc = $words] $case $(($value))? ),+
-        }
-
-        impl $(<$T>)? fmt::Display for $error $(<$T>)? {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $( $error::$case { .. } => $words ),+ })
-            }
-        }
-
-        impl $(<$T: fmt::Debug>)? Error for $error $(<$T>)? {}
-    )+ };
-}
-
-errors! {
-    AcquireError { Closed = "the semaphore is closed" }
-    TryAcquireError { Closed = "the semaphore is closed", NoPermits = "there is no permit now" }
-    TryLockError { Locked = "the mutex is locked" }
-    TrySendError<T> { Full(T) = "the channel is full", Closed(T) = "the channel is closed" }
-    TryRecvError { Empty = "no message is there yet", Disconnected = "no message will come" }
-}
-
-impl<T> TrySendError<T> {
-    /// What was to be sent.
-    pub fn into_inner(self) -> T {
-        let (TrySendError::Full(value) | TrySendError::Closed(value)) = self;
-        value
-    }
-}
-
-/// The channel is closed; here is what was to be sent.
+/// The semaphore is closed, and there will be no permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SendError<T>(pub T);
+pub struct AcquireError;
 
-impl<T> fmt::Display for SendError<T> {
+/// Why [`Semaphore::try_acquire`] has no permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TryAcquireError {
+    /// The semaphore is closed, and there will be none.
+    Closed,
+    /// All are taken now.
+    NoPermits,
+}
+
+/// The mutex is locked, or about to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TryLockError;
+
+impl fmt::Display for AcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the channel is closed")
+        f.write_str("the semaphore is closed")
     }
 }
 
-impl<T: fmt::Debug> Error for SendError<T> {}
+impl fmt::Display for TryAcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TryAcquireError::Closed => "the semaphore is closed",
+            TryAcquireError::NoPermits => "all permits are taken",
+        })
+    }
+}
+
+impl fmt::Display for TryLockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the mutex is locked")
+    }
+}
+
+impl Error for AcquireError {}
+impl Error for TryAcquireError {}
+impl Error for TryLockError {}
+
+pub mod mpsc {
+    //! # Layer 14, second part · a channel
+    //!
+    //! Many senders, one receiver. A sender that finds no room waits in the list of this layer, and a call
+    //! is room for one message. The messages stand behind the same lock.
+
+    use std::collections::VecDeque;
+    use std::error::Error;
+    use std::fmt;
+    use std::mem;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::sync::Mutex as Lock;
+    use std::task::{Context, Poll, Waker, ready};
+
+    use futures::{Sink, Stream};
+
+    use under_await::ch01_future::poll_fn;
+    use under_await::ch05_handoff::wake_all;
+    use super::{Place, WaitList, change};
+
+    /// A channel for many senders and one receiver, with room for `n` messages.
+    ///
+    /// ```
+    /// use under_await::ch04_park::block_on;
+    /// use under_await::ch14_sync::channel;
+    ///
+    /// let (sender, mut receiver) = channel(1);
+    /// std::thread::spawn(move || block_on(sender.send("hello")));
+    /// assert_eq!(block_on(receiver.recv()), Some("hello"));
+    /// assert_eq!(block_on(receiver.recv()), None);
+    /// ```
+    ///
+    /// # Panics
+    /// When `n` is 0.
+    pub fn channel<T>(n: usize) -> (Sender<T>, Receiver<T>) {
+        assert!(n > 0, "a channel has room for a message or more");
+        let messages = Messages { queue: VecDeque::new(), receiver: None, senders: 1 };
+        let room = Arc::new(WaitList::new(n, n, messages));
+        (Sender::new(room.clone()), Receiver { room })
+    }
+
+    /// As [`channel`], with room for all there is memory for: to send is not to wait.
+    pub fn unbounded<T>() -> (UnboundedSender<T>, Receiver<T>) {
+        let (sender, receiver) = channel(usize::MAX);
+        (UnboundedSender { sender }, receiver)
+    }
+
+    /// What both sides share: the messages, behind the lock of the list of senders that wait for room.
+    type Room<T> = Arc<Lock<WaitList<Messages<T>>>>;
+
+    /// How the methods of a sink end.
+    type Sent = Result<(), SendError<()>>;
+
+    /// What was sent and not received.
+    #[derive(Debug)]
+    struct Messages<T> {
+        /// The oldest is the first.
+        queue: VecDeque<T>,
+        /// The receiver's newest waker, if it found no message.
+        receiver: Option<Waker>,
+        /// How many senders there are.
+        senders: usize,
+    }
+
+    /// Sends into a [`channel`]; its clones send into the same. It is a [`Sink`], too.
+    #[derive(Debug)]
+    pub struct Sender<T> {
+        /// The channel.
+        room: Room<T>,
+        /// The place in the queue that it has as a sink, which outlives the poll that took it.
+        ticket: Option<u64>,
+        /// Whether it has room as a sink, and has not used it yet.
+        called: bool,
+    }
+
+    /// Sends into an [`unbounded`] channel; its clones send into the same. It is a [`Sink`], too.
+    #[derive(Debug)]
+    pub struct UnboundedSender<T> {
+        /// There is always room for it.
+        sender: Sender<T>,
+    }
+
+    /// Receives what was sent into a channel; it is a [`Stream`], too. To drop it is to close the channel.
+    #[derive(Debug)]
+    pub struct Receiver<T> {
+        /// The channel.
+        room: Room<T>,
+    }
+
+    impl<T> Sender<T> {
+        fn new(room: Room<T>) -> Self {
+            Sender { room, ticket: None, called: false }
+        }
+
+        /// Waits for room, and sends; gives the value back, if the receiver has closed the channel or has
+        /// gone. Dropped while it waits, it has sent nothing: the value is dropped with it, and its place in
+        /// the queue is lost.
+        pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
+            let sent = match self.put(value, false) {
+                Err(TrySendError::Full(value)) => {
+                    let called = Place::new(&self.room).await;
+                    self.put(value, called)
+                }
+                sent => sent,
+            };
+            sent.map_err(|error| SendError(error.into_inner()))
+        }
+
+        /// Sends, if there is room, or if we were `called` because there is.
+        fn put(&self, value: T, called: bool) -> Result<(), TrySendError<T>> {
+            let mut room = self.room.lock().unwrap();
+            let turn = if called { Poll::Ready(room.most > 0) } else { room.enter() };
+            match turn {
+                Poll::Ready(true) => room.state.queue.push_back(value),
+                Poll::Ready(false) => return Err(TrySendError::Closed(value)),
+                Poll::Pending => return Err(TrySendError::Full(value)),
+            }
+            let receiver = room.state.receiver.take();
+            drop(room);
+            wake_all(receiver);
+            Ok(())
+        }
+
+        /// Sends, if there is room now and nobody waits for it; gives the value back, if not.
+        pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+            self.put(value, false)
+        }
+
+        /// Whether the receiver has closed the channel, or has gone.
+        pub fn is_closed(&self) -> bool {
+            self.room.lock().unwrap().most == 0
+        }
+    }
+
+    impl<T> Clone for Sender<T> {
+        fn clone(&self) -> Self {
+            self.room.lock().unwrap().state.senders += 1;
+            Sender::new(self.room.clone())
+        }
+    }
+
+    impl<T> Drop for Sender<T> {
+        fn drop(&mut self) {
+            drop(Place { lock: &self.room, dismissals: u64::MAX, ticket: self.ticket });
+            change(&self.room, |room| {
+                let next = if self.called { room.call() } else { None };
+                room.state.senders -= 1;
+                let receiver = if room.state.senders == 0 { room.state.receiver.take() } else { None };
+                next.into_iter().chain(receiver)
+            });
+        }
+    }
+
+    /// As a sink, a sender is ready when it has room. It keeps that until it sends, or goes.
+    impl<T> Sink<T> for Sender<T> {
+        /// What could not be sent is dropped. Whoever wants it back uses `send`.
+        type Error = SendError<()>;
+
+        fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Sent> {
+            let sender = &mut *self;
+            if !sender.called {
+                // A place for this poll, with the ticket of the one before.
+                let ticket = sender.ticket.take();
+                let mut place = Place { lock: &sender.room, dismissals: u64::MAX, ticket };
+                let turn = Pin::new(&mut place).poll(cx);
+                sender.ticket = place.ticket.take();
+                sender.called = ready!(turn);
+            }
+            Poll::Ready(sender.called.then_some(()).ok_or(SendError(())))
+        }
+
+        /// # Panics
+        /// When `poll_ready` was not ready before.
+        fn start_send(mut self: Pin<&mut Self>, value: T) -> Sent {
+            assert!(mem::take(&mut self.called), "`poll_ready` is ready before `start_send`");
+            self.put(value, true).map_err(|_| SendError(()))
+        }
+
+        /// Ready at once: what was sent is in the channel.
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Sent> {
+            Poll::Ready(Ok(()))
+        }
+
+        /// The sender goes from its channel, as if it were dropped, and belongs to a closed one instead.
+        fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Sent> {
+            *self = channel(1).0;
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl<T> UnboundedSender<T> {
+        /// Sends; gives the value back, if the receiver has closed the channel or has gone.
+        pub fn send(&self, value: T) -> Result<(), SendError<T>> {
+            self.sender.try_send(value).map_err(|error| SendError(error.into_inner()))
+        }
+
+        /// Whether the receiver has closed the channel, or has gone.
+        pub fn is_closed(&self) -> bool {
+            self.sender.is_closed()
+        }
+    }
+
+    impl<T> Clone for UnboundedSender<T> {
+        fn clone(&self) -> Self {
+            UnboundedSender { sender: self.sender.clone() }
+        }
+    }
+
+    /// As a sink, it is always ready, until the channel is closed.
+    impl<T> Sink<T> for UnboundedSender<T> {
+        /// What could not be sent is dropped. Whoever wants it back uses `send`.
+        type Error = SendError<()>;
+
+        fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Sent> {
+            Pin::new(&mut self.sender).poll_ready(cx)
+        }
+
+        fn start_send(mut self: Pin<&mut Self>, value: T) -> Sent {
+            Pin::new(&mut self.sender).start_send(value)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Sent> {
+            Pin::new(&mut self.sender).poll_flush(cx)
+        }
+
+        fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Sent> {
+            Pin::new(&mut self.sender).poll_close(cx)
+        }
+    }
+
+    impl<T> Receiver<T> {
+        /// Takes the oldest message; an error, if there is none, says whether there will be.
+        pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+            todo!("14.5: the oldest message, and its room to a sender; or why there is none")
+        }
+    }
+
+    impl<T> Receiver<T> {
+        /// Polls for a message, as [`recv`](Receiver::recv) does.
+        pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+            let mut found = self.try_recv();
+            if let Err(TryRecvError::Empty) = found {
+                // What is sent before the second look is seen by it; what comes later finds the waker.
+                let newest = Some(cx.waker().clone());
+                let _older = mem::replace(&mut self.room.lock().unwrap().state.receiver, newest);
+                found = self.try_recv();
+            }
+            match found {
+                Err(TryRecvError::Empty) => Poll::Pending,
+                found => Poll::Ready(found.ok()),
+            }
+        }
+
+        /// Waits for a message; `None`, if there is none and no sender, or none and the channel is closed.
+        /// Cancel safe: dropped, it has taken no message.
+        pub async fn recv(&mut self) -> Option<T> {
+            poll_fn(|cx| self.poll_recv(cx)).await
+        }
+
+        /// Closes the channel. What was sent can still be received; senders that wait get an error.
+        pub fn close(&mut self) {
+            change(&self.room, WaitList::close);
+        }
+    }
+
+    impl<T> Drop for Receiver<T> {
+        fn drop(&mut self) {
+            self.close();
+            // The lock is free at the end of the statement; the messages are dropped after that.
+            let _messages = mem::take(&mut self.room.lock().unwrap().state.queue);
+        }
+    }
+
+    impl<T> Stream for Receiver<T> {
+        type Item = T;
+
+        fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+            self.poll_recv(cx)
+        }
+    }
+
+    /// The channel is closed; here is what was to be sent.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct SendError<T>(pub T);
+
+    /// Why [`Sender::try_send`] has not sent; here is what was to be sent.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum TrySendError<T> {
+        /// There is no room now, or others wait for it.
+        Full(T),
+        /// The receiver has closed the channel, or has gone.
+        Closed(T),
+    }
+
+    /// Why [`Receiver::try_recv`] has no message.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum TryRecvError {
+        /// None is there yet.
+        Empty,
+        /// There are no more, and none will come.
+        Disconnected,
+    }
+
+    impl<T> TrySendError<T> {
+        /// What was to be sent.
+        pub fn into_inner(self) -> T {
+            let (TrySendError::Full(value) | TrySendError::Closed(value)) = self;
+            value
+        }
+    }
+
+    impl<T> fmt::Display for SendError<T> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the channel is closed")
+        }
+    }
+
+    impl<T> fmt::Display for TrySendError<T> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(match self {
+                TrySendError::Full(_) => "the channel is full",
+                TrySendError::Closed(_) => "the channel is closed",
+            })
+        }
+    }
+
+    impl fmt::Display for TryRecvError {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(match self {
+                TryRecvError::Empty => "no message is there yet",
+                TryRecvError::Disconnected => "no message will come",
+            })
+        }
+    }
+
+    impl<T: fmt::Debug> Error for SendError<T> {}
+    impl<T: fmt::Debug> Error for TrySendError<T> {}
+    impl Error for TryRecvError {}
+}
+pub use self::mpsc::{Receiver, Sender, UnboundedSender, channel, unbounded};
+pub use self::mpsc::{SendError, TryRecvError, TrySendError};
 
 /// What the chapter does not show.
 pub mod extend {

@@ -99,7 +99,7 @@ impl Chapter {
                 self.number, self.name
             ))
         })?;
-        Ok((checkout.read(&self.layer())?, extend))
+        Ok((starter::whole(&self.layer(), |path| checkout.read(path))?, extend))
     }
 }
 

@@ -20,7 +20,25 @@ pub(crate) struct Hole {
     pub(crate) text: String,
 }
 
-/// The starter of a chapter, from its layer and its `extend.rs`. Holes for which `open` holds are
+/// A layer, as one text: what its further files have stands where they are declared. `read` reads a
+/// file; `path` is that of the first one, `src/ch14_sync.rs`.
+pub(crate) fn whole<E>(path: &str, read: impl Fn(&str) -> Result<String, E>) -> Result<String, E> {
+    let folder = path.trim_end_matches(".rs");
+    let own = format!("use crate::{}::", folder.trim_start_matches("src/"));
+    let mut whole = String::new();
+    for line in read(path)?.split_inclusive('\n') {
+        match line.strip_prefix("pub mod ").and_then(|rest| rest.strip_suffix(";\n")) {
+            Some(part) => {
+                let source = read(&format!("{folder}/{part}.rs"))?.replace(&own, "use super::");
+                whole += &format!("pub mod {part} {{\n{}}}\n", indented(&source));
+            }
+            None => whole += line,
+        }
+    }
+    Ok(whole)
+}
+
+/// The starter of a chapter, from its [`whole`] layer and its `extend.rs`. Holes for which `open` holds are
 /// open; the others stay filled as the reference fills them.
 pub(crate) fn starter(layer: &str, extend: &str, open: impl Fn(&str) -> bool) -> String {
     // What is forbidden at the root of a crate stays forbidden in `support`, which counts

@@ -3,7 +3,7 @@
 #[path = "../src/starter.rs"]
 mod starter;
 
-use starter::{Hole, holes, open_holes, tail};
+use starter::{Hole, holes, open_holes, tail, whole};
 
 /// A layer with two holes, the second within an anchor of its own.
 const LAYER: &str = r#"//! # Layer 9 · an example
@@ -92,6 +92,31 @@ fn a_lock_is_the_models_where_orders_are_played() {
     let extend = format!("use crate::support::schedules::point;\n{EXTEND}");
     let starter = starter::starter(&layer, &extend, |_| true);
     assert!(starter.contains(played), "{starter}");
+}
+
+/// A layer may have a second file. The reader's is one: what it names of the first is one level up.
+#[test]
+fn a_second_file_stands_where_it_is_declared() {
+    let second = "//! # A part\n\nuse crate::ch03_waker::counting;\nuse crate::ch09_example::second;\n\n\
+                  pub fn fourth() -> u32 {\n    \
+                  // ANCHOR: todo_9_4 twice the second\n    \
+                  2 * second()\n    \
+                  // ANCHOR_END: todo_9_4\n}\n";
+    let read = |path: &str| match path {
+        "src/ch09_example.rs" => {
+            Ok(format!("{LAYER}\npub mod part;\npub use self::part::fourth;\n"))
+        }
+        "src/ch09_example/part.rs" => Ok(second.to_owned()),
+        other => Err(other.to_owned()),
+    };
+    let layer = whole("src/ch09_example.rs", read).unwrap();
+    assert_eq!(holes(&layer), [holes(LAYER), vec![hole("9.4", "twice the second")]].concat());
+    let part = "pub mod part {\n    //! # A part\n\n    use under_await::ch03_waker::counting;\n    \
+                use super::second;\n\n    pub fn fourth() -> u32 {\n        \
+                todo!(\"9.4: twice the second\")\n    }\n}\npub use self::part::fourth;\n";
+    let starter = starter::starter(&layer, EXTEND, |_| true);
+    assert!(starter.contains(part), "{starter}");
+    assert_eq!(whole("src/ch09_other.rs", read), Err("src/ch09_other.rs".to_owned()));
 }
 
 #[test]

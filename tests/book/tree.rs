@@ -54,6 +54,13 @@ impl Chapter {
         format!("src/ch{}.rs", self.suite())
     }
 
+    /// The files of its layer: that one, and others in a folder of its name.
+    pub(crate) fn sources(&self) -> Vec<String> {
+        let folder = format!("src/ch{}/", self.suite());
+        let is_one = |path: &String| *path == self.layer() || path.starts_with(&folder);
+        files("src", "rs").into_iter().filter(is_one).collect()
+    }
+
     /// `04_park`
     pub(crate) fn suite(&self) -> String {
         self.folder.replace('-', "_")

@@ -19,7 +19,7 @@ impl<T> Mutex<T> {
     }
 
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
-        self.0.try_lock().ok_or(TryLockError::Locked)
+        self.0.try_lock().ok_or(TryLockError)
     }
 }
 

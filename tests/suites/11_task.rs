@@ -113,6 +113,8 @@ checks! {
     "11.3" with "11.1" "11.2" fn not_after_its_end() {
         let (polls, kept) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(None::<Waker>)));
         let (count, keep) = (polls.clone(), kept.clone());
+        let late = Rc::new(RefCell::new(None));
+        let said = late.clone();
         let escaped = panics(|| run(async move {
             drop(spawn(poll_fn(move |cx| {
                 count.set(count.get() + 1);
@@ -124,12 +126,22 @@ checks! {
             give_way(50).await;
             let waker = kept.take().expect("it was polled");
             for _ in 0..2 {
-                waker.wake_by_ref();
+                *said.borrow_mut() = panics(|| waker.wake_by_ref());
+                if said.borrow().is_some() {
+                    return;
+                }
                 give_way(10).await;
             }
             thread::spawn(move || waker.wake()).join().unwrap();
             give_way(100).await;
         }));
+        if let Some(text) = late.take() {
+            fail!(
+                "panicked",
+                "A waker was kept, and woken after its task was over. That panicked: {text}. Such a wake has \
+                 nothing to do, and whoever makes it cannot know."
+            );
+        }
         let polls = polls.get();
         ensure!(
             escaped.is_none() && polls == 2,
@@ -250,11 +262,11 @@ checks! {
     "11.3" fn the_end_drops_the_rest() {
         let drops = Drops::default();
         let (one, two) = (drops.token(), drops.token());
-        run(async move {
+        run(watch("root", async move {
             drop(spawn(hold(one)));
             yield_now().await;
             drop(spawn(hold(two)));
-        });
+        }));
         let dropped = drops.count();
         ensure!(
             dropped == 2,

@@ -255,6 +255,27 @@ checks! {
         );
     }
 
+    /// A child that is woken while somebody looks is on the list for the next look.
+    "12.3" fn woken_during_a_look() {
+        let (list, wakers) = list(1);
+        let (bell, parent) = Bell::new();
+        let mut wakes = Wakes { waker: wakers[0].clone(), other: None };
+        list.look(&parent, &mut wakes);
+        wakes.other.expect("it was started").join().unwrap();
+        let rung = bell.rung();
+        let seen = look(&list, Waker::noop());
+        ensure!(
+            seen == [0], "lost-wake",
+            "While one thread looked at the list, another one woke child 0. The next look saw {seen:?}; [0] is \
+             needed. A wake that finds the lock taken waits for it."
+        );
+        ensure!(
+            rung == 1, "lost-wake",
+            "While one thread looked at the list, another one woke child 0. The list has it, and the parent was \
+             told {rung} times; 1 is needed."
+        );
+    }
+
     /// `join_all` gives the outputs in the order of the futures.
     "12.4" fn outputs_in_the_order_of_the_futures() {
         let answer = poll_once(pin!(join_all(Vec::<Gate>::new())));
@@ -865,6 +886,29 @@ fn look(list: &WokenList, parent: &Waker) -> Vec<usize> {
     let mut woken = Vec::new();
     list.look(parent, &mut woken);
     woken
+}
+
+/// Gets who was woken, in the middle of a look. Meanwhile another thread wakes somebody.
+struct Wakes {
+    waker: Waker,
+    /// The other thread, from the first look on.
+    other: Option<thread::JoinHandle<()>>,
+}
+
+impl Extend<usize> for Wakes {
+    fn extend<T: IntoIterator<Item = usize>>(&mut self, woken: T) {
+        woken.into_iter().for_each(drop);
+        let waker = self.waker.clone();
+        let ((begun, begins), (done, is_done)) = (mpsc::channel(), mpsc::channel());
+        self.other = Some(thread::spawn(move || {
+            let _ = begun.send(());
+            waker.wake();
+            let _ = done.send(());
+        }));
+        let _ = begins.recv();
+        // Whoever waits for the lock is not done before the look is over.
+        let _ = is_done.recv_timeout(Duration::from_millis(100));
+    }
 }
 
 /// Asks a set for its next output, once.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use futures::io::AsyncRead;
 use under_await::ch04_park;
 use under_await::ch05_handoff::oneshot;
-use under_await::ch09_timer::{Elapsed, block_on, pending_timers, sleep};
+use under_await::ch09_timer::{Elapsed, block_on, interval, pending_timers, sleep};
 use under_await::ch10_net::TcpStream;
 use under_await::ledger::watch;
 
@@ -417,6 +417,35 @@ checks! {
         }
     }
 
+    /// The limit is that of the whole wait, however often the future wakes in between.
+    "13.4" fn the_limit_is_the_limit() {
+        with_a_reactor();
+        let (limit, later) = (Duration::from_millis(40), Duration::from_millis(48));
+        for _ in 0..3 {
+            let restless = async {
+                loop {
+                    sleep(Duration::from_millis(5)).await;
+                }
+            };
+            let start = Instant::now();
+            // It is asked first, so it wins however late both of them are.
+            let ends = under_await::race(timeout(limit, restless), async { sleep(later).await });
+            let winner = block_on(ends);
+            ensure!(
+                matches!(winner, Either::Left(_)),
+                "not-on-time",
+                "A limit of 40 ms, and a future that wakes every 5 ms and is never ready: 48 ms after the \
+                 first poll there was no answer."
+            );
+            let took = start.elapsed();
+            ensure!(
+                took >= limit,
+                "too-early",
+                "A limit of 40 ms, and it gave {winner:?} after {} ms.", took.as_millis()
+            );
+        }
+    }
+
     /// However often the heart beats, the work is begun once, and its end is the end.
     "13.5" fn the_work_is_begun_once() {
         with_a_reactor();
@@ -464,6 +493,34 @@ checks! {
             "not-on-time",
             "A beat at once and then every 60 s, and work that sleeps four times for 5 ms: there were \
              {beats} beats. Needed: 1."
+        );
+    }
+
+    /// Each beat is due one period after the one before it was due: how long a beat takes does not matter.
+    "13.5" fn beats_do_not_drift() {
+        with_a_reactor();
+        const TICKS: u32 = 16;
+        let period = Duration::from_millis(10);
+        let beats = Cell::new(0);
+        let work = async || {
+            let mut ticks = interval(period);
+            for _ in 0..TICKS {
+                ticks.tick().await;
+                // After a pause of the machine many ticks are due, and as many beats: one each, in turn.
+                under_await::yield_now().await;
+            }
+        };
+        let beat = || {
+            beats.set(beats.get() + 1);
+            thread::sleep(period / 2);
+        };
+        block_on(watch("work", with_heartbeat(work, period, beat)));
+        let beats = beats.get();
+        ensure!(
+            beats + 2 >= TICKS,
+            "not-on-time",
+            "A beat every 10 ms that takes 5 ms, and work that counts the same 10 ms: in the time of \
+             {TICKS} ticks there were {beats} beats. As many as ticks are needed, give or take one."
         );
     }
 

@@ -33,10 +33,10 @@ checks! {
         );
         drop(permit);
         let after = semaphore.available_permits();
-        ensure!(after == 1, "not-passed-on", "A permit came back, and {after} are there, not 1.");
+        ensure!(after == 1, "not-given-back", "A permit came back, and {after} are there, not 1.");
         semaphore.add_permits(2);
         let after = semaphore.available_permits();
-        ensure!(after == 3, "not-passed-on", "To 1 permit 2 were added, and {after} are there.");
+        ensure!(after == 3, "not-given-back", "To 1 permit 2 were added, and {after} are there.");
         let semaphore = Semaphore::new(usize::MAX);
         semaphore.add_permits(1);
         let after = semaphore.available_permits();
@@ -48,7 +48,7 @@ checks! {
         let mutex = Mutex::new(1);
         for n in 1..4 {
             let Ok(mut guard) = mutex.try_lock() else {
-                fail!("not-passed-on", "The guard was dropped, and nobody waited. It is locked still.");
+                fail!("not-given-back", "The guard was dropped, and nobody waited. It is locked still.");
             };
             ensure!(*guard == n, "wrong-result", "The value should be {n}, and is {}.", *guard);
             *guard += 1;
@@ -155,7 +155,7 @@ checks! {
         let mut second = keep(Waiting::new("B", notify.notified()));
         ensure!(
             second.poll().is_pending(),
-            "wrong-wake",
+            "wrong-result",
             "`notify_one` 3 times with nobody waiting: a second `notified` was ready as well. One is \
              kept, not more."
         );
@@ -328,7 +328,7 @@ checks! {
         note("D is dropped");
         drop(dismissed);
         let again = Waiting::new("E", notify.notified()).poll().is_ready();
-        ensure!(!again, "wrong-wake", "D heard what all heard, and was dropped. E was notified by that.");
+        ensure!(!again, "wrong-result", "D heard what all heard, and was dropped. E was notified by that.");
     }
 
     /// Three wait; one of them is dropped, at any moment there is. The others have their turn.
@@ -497,7 +497,7 @@ checks! {
                     "A channel with room for {n} took {sent} messages, when {} had gone through",
                     round * n
                 );
-                ensure!(sent >= n, "not-passed-on", "{seen}.");
+                ensure!(sent >= n, "not-given-back", "{seen}.");
                 ensure!(sent == n, "wrong-result", "{seen}.");
                 // Two looks more than there are messages.
                 (0..n + 2).for_each(|_| _ = receiver.try_recv());
@@ -737,7 +737,7 @@ checks! {
         note("B, which is through, is dropped");
         drop(second);
         let rung = third.bell.rung();
-        ensure!(rung == 0, "wrong-wake", "There is no pass left, and C was woken {rung} times.");
+        ensure!(rung == 0, "woken-for-nothing", "There is no pass left, and C was woken {rung} times.");
         // One who was woken, and finds that somebody was faster, has nothing to pass on either.
         let mut fourth = Waiting::new("D", gate.enter());
         fourth.waits();
@@ -747,7 +747,7 @@ checks! {
         note("E has the pass; C is dropped");
         drop(third);
         let rung = fourth.bell.rung();
-        ensure!(rung == 0, "wrong-wake", "There is no pass left, and D was woken {rung} times.");
+        ensure!(rung == 0, "woken-for-nothing", "There is no pass left, and D was woken {rung} times.");
     }
 
     /// One wake for one pass: who goes wakes the first who waits, or nobody.
@@ -763,7 +763,7 @@ checks! {
             let seen = format!("{what} Those behind B were woken {rung:?} times. Needed: {needed:?}");
             let wakes = |rung: &[u32]| rung.iter().sum::<u32>();
             ensure!(wakes(&rung) >= wakes(needed), "not-passed-on", "{seen}.");
-            ensure!(wakes(&rung) == wakes(needed), "wrong-wake", "{seen}.");
+            ensure!(wakes(&rung) == wakes(needed), "woken-for-nothing", "{seen}.");
             ensure!(rung == needed, "overtaken", "{seen}.");
         };
         note("the gate is opened twice: A and B are woken");
@@ -785,7 +785,7 @@ checks! {
         note("A, which is through, is dropped");
         waiting[0] = None;
         let rung = waiting[2].iter().map(|enter| enter.bell.rung()).sum::<u32>();
-        ensure!(rung == 0, "wrong-wake", "A was through, and B is to come. C was woken {rung} times.");
+        ensure!(rung == 0, "woken-for-nothing", "A was through, and B is to come. C was woken {rung} times.");
     }
 
     /// Who goes wakes the next when the lock is free, and drops its waker then.

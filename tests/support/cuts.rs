@@ -1,19 +1,27 @@
 //! Futures that are dropped half-way and begun anew: what is lost with them?
 
+use std::cell::Cell;
 use std::future::{pending, poll_fn};
 use std::io::{self, Read, Write};
-use std::net::{self, Shutdown};
-use std::pin::pin;
+use std::net::{self, Shutdown, SocketAddr};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use futures::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use futures::stream::StreamExt;
+use under_await::ch01_future::yield_now;
 use under_await::ch05_handoff::oneshot;
-use under_await::ch09_timer::{block_on, interval, pending_timers, sleep, timeout};
+use under_await::ch07_select;
+use under_await::ch08_poll::{Direction, ready_to};
+use under_await::ch09_timer::{block_on, interval, pending_timers, sleep, sleep_until, timeout};
 use under_await::ch10_net::{TcpListener, TcpStream, UdpSocket};
+use under_await::ch11_task::{self, JoinHandle, spawn};
+use under_await::ch12_join::{join, join_all, try_join, try_join_all};
 use under_await::ch13_race::{CancelToken, Either, race, select};
+use under_await::sys::{self, Faults};
 
 use super::net::pair;
 
@@ -36,23 +44,35 @@ pub const ROWS: &[Row] = &[
     Row { name: "Accept", loss: "Nothing", cut: accept },
     Row { name: "Incoming", loss: "Nothing", cut: incoming },
     Row { name: "Connect", loss: "Nothing", cut: connect },
+    Row { name: "Readable", loss: "Nothing", cut: readable },
+    Row { name: "ReadyTo", loss: "Nothing", cut: ready },
     Row { name: "Read", loss: "Nothing", cut: |polls| bytes(polls, read) },
     Row { name: "ReadExact", loss: "Bytes", cut: |polls| bytes(polls, read_exact) },
     Row { name: "ReadLine", loss: "Bytes", cut: read_line },
     Row { name: "Write", loss: "Nothing", cut: write },
     Row { name: "WriteAll", loss: "Bytes", cut: write_all },
     Row { name: "RecvFrom", loss: "Nothing", cut: recv_from },
+    Row { name: "Recv", loss: "Nothing", cut: recv },
     Row { name: "SendTo", loss: "Nothing", cut: send_to },
+    Row { name: "Send", loss: "Nothing", cut: send },
     Row { name: "BorrowedReceiver", loss: "Nothing", cut: borrowed_receiver },
     Row { name: "Receiver", loss: "Value", cut: receiver },
+    Row { name: "BorrowedHandle", loss: "Nothing", cut: borrowed_handle },
+    Row { name: "Handle", loss: "Value", cut: handle },
     Row { name: "Tick", loss: "Nothing", cut: tick },
     Row { name: "Sleep", loss: "Time", cut: sleeping },
+    Row { name: "SleepUntil", loss: "Nothing", cut: sleeping_until },
     Row { name: "Cancelled", loss: "Nothing", cut: cancelled },
     Row { name: "Timeout", loss: "Nothing", cut: |polls| bytes(polls, read_in_time) },
     Row { name: "TimeoutOfReadExact", loss: "Bytes", cut: |polls| bytes(polls, exact_in_time) },
     Row { name: "Race", loss: "Nothing", cut: |polls| bytes(polls, read_in_a_race) },
     Row { name: "RaceOfReadExact", loss: "Bytes", cut: |polls| bytes(polls, exact_in_a_race) },
     Row { name: "Select", loss: "Nothing", cut: |polls| bytes(polls, read_in_a_select) },
+    Row { name: "SelectOfReadExact", loss: "Bytes", cut: |polls| bytes(polls, exact_in_a_select) },
+    Row { name: "Join", loss: "Value", cut: |polls| bytes(polls, read_in_a_join) },
+    Row { name: "TryJoin", loss: "Value", cut: |polls| bytes(polls, read_in_a_try_join) },
+    Row { name: "JoinAll", loss: "Value", cut: |polls| bytes(polls, read_in_a_join_all) },
+    Row { name: "TryJoinAll", loss: "Value", cut: |polls| bytes(polls, read_in_a_try_join_all) },
 ];
 
 /// The row with this name.
@@ -65,11 +85,10 @@ impl Row {
     pub fn measure(&self) -> (&'static str, Option<String>) {
         for polls in 0..=POLLS {
             if let Err(seen) = (self.cut)(polls) {
+                // The row has the word for it, if it says that anything is lost.
+                let lost = if self.loss == "Nothing" { "Something" } else { self.loss };
                 let times = if polls == 1 { "1 poll" } else { &format!("{polls} polls") };
-                return (
-                    self.loss,
-                    Some(format!("Dropped after {times}, and begun anew: {seen}.")),
-                );
+                return (lost, Some(format!("Dropped after {times}, and begun anew: {seen}.")));
             }
         }
         ("Nothing", None)
@@ -170,6 +189,76 @@ async fn read_in_a_select(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
         bytes = read(stream) => bytes,
         () = pending() => unreachable!(),
     }
+}
+
+async fn exact_in_a_select(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    select! {
+        bytes = read_exact(stream) => bytes,
+        () = pending() => unreachable!(),
+    }
+}
+
+/// What takes longer than the read beside it.
+async fn longer() -> io::Result<Vec<u8>> {
+    for _ in 0..POLLS {
+        yield_now().await;
+    }
+    Ok(Vec::new())
+}
+
+async fn read_in_a_join(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    join!(read(stream), longer()).0
+}
+
+async fn read_in_a_try_join(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    try_join!(read(stream), longer()).map(|(bytes, _)| bytes)
+}
+
+/// A future of a read.
+type Reading<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<u8>>> + 'a>>;
+
+/// A read, and what takes longer.
+fn both(stream: &mut TcpStream) -> [Reading<'_>; 2] {
+    [Box::pin(read(stream)), Box::pin(longer())]
+}
+
+async fn read_in_a_join_all(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    join_all(both(stream)).await.swap_remove(0)
+}
+
+async fn read_in_a_try_join_all(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    try_join_all(both(stream)).await.map(|mut bytes| bytes.swap_remove(0))
+}
+
+/// Cuts a wait for readiness, waits once more, and reads to the end.
+fn waiting(
+    run: impl FnOnce(Pin<&mut dyn Future<Output = ()>>),
+    polls: u32,
+    wait: impl AsyncFn(&net::TcpStream) -> io::Result<()>,
+) -> Result<(), String> {
+    let ((mut ours, mut theirs), mut left) = (pair(), SENT.iter());
+    run(pin!(async {
+        let send = || left.next().into_iter().for_each(|byte| theirs.write_all(&[*byte]).unwrap());
+        let _ = cut(polls, wait(&ours), send).await;
+        theirs.write_all(left.as_slice()).unwrap();
+        wait(&ours).await.unwrap();
+    }));
+    theirs.shutdown(Shutdown::Write).unwrap();
+    let mut got = Vec::new();
+    ours.read_to_end(&mut got).unwrap();
+    same_bytes(&got)
+}
+
+fn readable(polls: u32) -> Result<(), String> {
+    waiting(
+        |future| ch07_select::block_on(future),
+        polls,
+        async |io| ch07_select::readable(io).await,
+    )
+}
+
+fn ready(polls: u32) -> Result<(), String> {
+    waiting(|future| block_on(future), polls, async |io| ready_to(Direction::Read, io).await)
 }
 
 /// Lines out of a buffer: what the future has taken from there is gone with it.
@@ -291,22 +380,27 @@ fn connect(polls: u32) -> Result<(), String> {
     })
 }
 
-fn recv_from(polls: u32) -> Result<(), String> {
+/// Counts the datagrams that come.
+fn receiving(
+    polls: u32,
+    receive: impl AsyncFn(&UdpSocket, &mut [u8]) -> io::Result<()>,
+) -> Result<(), String> {
     block_on(async {
         let ours = UdpSocket::bind(ANY).unwrap();
         let theirs = net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        ours.connect(theirs.local_addr().unwrap()).unwrap();
         let (to, mut sent) = (ours.local_addr().unwrap(), 0);
         let mut send = || {
             sent += 1;
             theirs.send_to(&[sent], to).unwrap();
         };
         let (mut buffer, mut got) = ([0; 8], Vec::new());
-        if let Some(Ok(_)) = cut(polls, ours.recv_from(&mut buffer), &mut send).await {
+        if let Some(Ok(())) = cut(polls, receive(&ours, &mut buffer), &mut send).await {
             got.push(buffer[0]);
         }
         send();
         while got.len() < usize::from(sent) {
-            let Ok(_) = timeout(SOON, ours.recv_from(&mut buffer)).await else {
+            let Ok(_) = timeout(SOON, receive(&ours, &mut buffer)).await else {
                 return Err(format!("of {sent} datagrams, {got:?} came"));
             };
             got.push(buffer[0]);
@@ -315,13 +409,37 @@ fn recv_from(polls: u32) -> Result<(), String> {
     })
 }
 
-fn send_to(polls: u32) -> Result<(), String> {
+fn recv_from(polls: u32) -> Result<(), String> {
+    receiving(polls, async |socket, buffer| socket.recv_from(buffer).await.map(drop))
+}
+
+fn recv(polls: u32) -> Result<(), String> {
+    receiving(polls, async |socket, buffer| socket.recv(buffer).await.map(drop))
+}
+
+/// Counts the datagrams that go, against those that are said to. The first two attempts find no room,
+/// which on one machine has to be made up.
+fn sending(
+    polls: u32,
+    errors: &'static [(&'static str, i32)],
+    send: impl AsyncFn(&UdpSocket, SocketAddr, &[u8]) -> io::Result<usize>,
+) -> Result<(), String> {
     block_on(async {
         let ours = UdpSocket::bind(ANY).unwrap();
         let theirs = net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let to = theirs.local_addr().unwrap();
-        let first = cut(polls, ours.send_to(b"1", to), || {}).await;
-        ours.send_to(b"2", to).await.unwrap();
+        sys::inject(Some(Faults { seed: 1, one_in: 1, errors, short: false }));
+        let mut attempts = 0;
+        let room = || {
+            attempts += 1;
+            if attempts == 2 {
+                sys::inject(None);
+            }
+        };
+        let first = cut(polls, send(&ours, to, b"1"), room).await;
+        sys::inject(None);
+        assert_eq!(first.is_some(), polls > 2, "two attempts found no room");
+        send(&ours, to, b"2").await.unwrap();
         let mut got = Vec::new();
         while got.last() != Some(&b'2') {
             let mut buffer = [0; 8];
@@ -330,6 +448,18 @@ fn send_to(polls: u32) -> Result<(), String> {
         }
         let said = usize::from(first.is_some()) + 1;
         if got.len() == said { Ok(()) } else { Err(format!("{said} were sent, {got:?} came")) }
+    })
+}
+
+fn send_to(polls: u32) -> Result<(), String> {
+    let errors = &[("sendto", libc::EAGAIN)];
+    sending(polls, errors, async |socket, to, bytes| socket.send_to(bytes, to).await)
+}
+
+fn send(polls: u32) -> Result<(), String> {
+    sending(polls, &[("send", libc::EAGAIN)], async |socket, to, bytes| {
+        socket.connect(to)?;
+        socket.send(bytes).await
     })
 }
 
@@ -365,6 +495,50 @@ fn receiver(polls: u32) -> Result<(), String> {
     }
 }
 
+/// A task that gives back what it is sent, whether or not anybody awaits it.
+fn tasked(
+    polls: u32,
+    awaits: impl AsyncFn(u32, JoinHandle<&'static str>, &mut dyn FnMut()) -> Option<&'static str>,
+) -> Result<(), String> {
+    let (sender, receiver) = oneshot();
+    let (mut sender, over) = (Some(sender), Rc::new(Cell::new(false)));
+    let mut send = || {
+        let _ = sender.take().map(|sender| sender.send("it"));
+    };
+    ch11_task::block_on(async {
+        let ends = over.clone();
+        let handle = spawn(async move {
+            let got = receiver.await.unwrap();
+            ends.set(true);
+            got
+        });
+        let got = awaits(polls, handle, &mut send).await;
+        send();
+        while !over.get() {
+            yield_now().await;
+        }
+        if got.is_some() {
+            Ok(())
+        } else {
+            Err("the task is over, and nobody has its output".into())
+        }
+    })
+}
+
+fn borrowed_handle(polls: u32) -> Result<(), String> {
+    tasked(polls, async |polls, mut handle, send| {
+        if let Some(output) = cut(polls, &mut handle, &mut *send).await {
+            return output.ok();
+        }
+        send();
+        handle.await.ok()
+    })
+}
+
+fn handle(polls: u32) -> Result<(), String> {
+    tasked(polls, async |polls, handle, send| cut(polls, handle, send).await?.ok())
+}
+
 fn tick(polls: u32) -> Result<(), String> {
     let period = Duration::from_millis(4);
     block_on(async {
@@ -396,6 +570,24 @@ fn sleeping(polls: u32) -> Result<(), String> {
         // A sleep is never early, so this is no question of how fast the machine is.
         let lost = start.elapsed() >= duration + duration / 2 && begun > start + duration / 2;
         if lost { Err("what had passed of 20 ms did not count".to_owned()) } else { Ok(()) }
+    })
+}
+
+fn sleeping_until(polls: u32) -> Result<(), String> {
+    let period = Duration::from_millis(10);
+    block_on(async {
+        let deadline = Instant::now() + 2 * period;
+        let _ = cut(polls, sleep_until(deadline), || thread::sleep(period)).await;
+        let timers = pending_timers();
+        if timers > 0 {
+            return Err(format!("{timers} timers stayed behind"));
+        }
+        // It is asked first, so it wins however late both of them are.
+        let later = deadline.saturating_duration_since(Instant::now()) + period;
+        match race(sleep_until(deadline), sleep(later)).await {
+            Either::Left(()) if Instant::now() >= deadline => Ok(()),
+            woken => Err(format!("it was {woken:?}, {:?} after its deadline", deadline.elapsed())),
+        }
     })
 }
 

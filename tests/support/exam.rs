@@ -44,7 +44,7 @@ pub enum Verdict {
 }
 
 /// How long a check may take before it counts as hanging.
-const LIMIT: Duration = Duration::from_millis(1500);
+pub const LIMIT: Duration = Duration::from_millis(1500);
 /// The variable that tells the process of a check which one it is for.
 const WHICH: &str = "UNDER_AWAIT_CHECK";
 /// The variable with which the companion asks for the bare report.

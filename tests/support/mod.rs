@@ -20,12 +20,14 @@ pub mod memory;
 #[cfg(unix)]
 pub mod net;
 pub mod process;
+pub mod random;
 #[cfg(unix)]
 pub mod reactors;
 pub mod schedules;
 #[cfg(unix)]
 pub mod signals;
 pub mod story;
+pub mod waiting;
 pub mod watchdog;
 
 pub use allocations::{allocated_bytes, allocations};
@@ -36,11 +38,13 @@ pub use exam::{Check, Verdict, exam, panics, verdicts};
 pub use futures::*;
 pub use memory::{Memory, memory};
 pub use process::in_a_process;
+pub use random::Random;
 #[cfg(unix)]
 pub use reactors::on_both;
 #[cfg(unix)]
 pub use signals::interruptions;
 pub use under_await::ledger::{Event, Ledger};
+pub use waiting::{Now, Waiting};
 pub use watchdog::within;
 
 /// A suite: `pub const CHECKS`, in the order in which a reader meets them.

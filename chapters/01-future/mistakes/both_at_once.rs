@@ -1,6 +1,6 @@
 // [out-of-step] one_after_the_other
 //
-// Polls both at every poll. That is a `join`, and it may be what somebody wants; `a.await` means
+// Polls both at every poll. That is a `join`, and may be what is wanted elsewhere; `a.await` means
 // that nothing after it has begun.
 
 use std::pin::Pin;

@@ -1,6 +1,6 @@
 // [ran-too-early] lazy
 //
-// Polls when it is made, to be done sooner. The waker of that poll does nothing, so a wake that it
+// Polls when it is made, to finish sooner. The waker of that poll does nothing, so a wake that it
 // causes is lost; and whoever makes the future and drops it again has run half of it.
 
 use std::pin::Pin;

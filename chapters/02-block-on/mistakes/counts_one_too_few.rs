@@ -1,7 +1,7 @@
 // [wrong-result] just_enough_polls
 //
-// Looks at the limit after the poll and before the answer: the last poll that it is allowed is made,
-// and its answer thrown away.
+// Looks at the limit after the poll and before the answer: the last poll allowed is made, and its
+// answer is thrown away.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [lost-wake] set_during_the_poll
 //
 // Looks under the lock, lets go of it, and takes it again to leave the waker. When the flag is set
-// in between, the setter finds no waker, and nobody will wake the one that comes after it.
+// in between, the setter finds no waker, and nobody will wake the one that is left afterwards.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

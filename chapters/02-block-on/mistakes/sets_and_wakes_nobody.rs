@@ -1,7 +1,7 @@
 // [never-woken] wakes_an_executor_that_sleeps
 //
 // Keeps the waker at every poll, and forgets it when the flag is set. The loop of this chapter
-// looks again by itself; an executor that sleeps is still asleep.
+// looks again on its own; an executor that sleeps is still asleep.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

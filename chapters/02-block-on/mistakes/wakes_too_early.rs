@@ -1,7 +1,8 @@
 // [never-woken] can_be_polled_during_the_wake
 //
-// Wakes first and sets the flag then. Most times whoever was woken is slower than that, and all is
-// well. If the poll comes in between, it finds nothing, and there is no second wake.
+// Wakes first and sets the flag afterwards. Most of the time whoever was woken is slower than
+// that, and all is well. If the poll comes in between, it finds nothing, and there is no second
+// wake.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

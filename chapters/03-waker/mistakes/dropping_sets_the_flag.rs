@@ -1,7 +1,7 @@
 // [wrong-wake] a_wake_sets_the_flag
 //
-// Uses one function in three places of the table. The third is `drop`: whoever merely loses its
-// interest wakes the task.
+// Uses one function in three places of the table. The third is `drop`: a waker that is merely
+// given up wakes the task.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

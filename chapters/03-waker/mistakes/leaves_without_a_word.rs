@@ -1,7 +1,7 @@
 // [unseen] one_of_two_owners_frees
 //
-// Counts right, and hands nothing on. Who frees may still see the task as it was before the others
-// used it for the last time: what they wrote then is written to freed memory.
+// Counts right, but hands nothing on. Whoever frees may still see the task as it was before the
+// others used it for the last time: what they wrote then is written to freed memory.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

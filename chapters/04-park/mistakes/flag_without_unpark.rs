@@ -1,7 +1,7 @@
 // [lost-wake] woken_by_another_thread
 //
-// The wake sets the flag and ends no sleep. That does for a future that wakes itself before it
-// answers; another thread sets the flag of somebody who is asleep and will not look.
+// The wake sets the flag and ends no sleep. That is enough for a future that wakes itself before
+// it answers; another thread sets the flag of a sleeper that will not look.
 
 use std::pin::pin;
 use std::sync::Arc;

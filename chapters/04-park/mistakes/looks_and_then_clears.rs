@@ -1,7 +1,7 @@
 // [unseen] every_order_of_two_wakes
 //
 // Looks at the flag and clears it in two steps. A wake may come in between, find the flag set and
-// leave it at that. Its flag is cleared, and what it had to hand on goes with it.
+// leave it at that. Then the flag is cleared, and what that wake had to hand on goes with it.
 
 use std::pin::pin;
 use std::sync::Arc;

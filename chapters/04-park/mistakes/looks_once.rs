@@ -1,7 +1,7 @@
 // [busy-poll] condvar_looks_again
 //
 // `if` instead of `while`: takes every end of the wait for a wake. A condition variable may let a
-// thread go on though nobody has notified it.
+// thread go on although nobody has notified it.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,6 +1,6 @@
 // [busy-poll] every_poll_uses_up_a_wake
 //
-// Looks at the flag and never clears it. The first wake is the last sleep: from then on the loop
+// Looks at the flag and never clears it. The first wake ends the last sleep: from then on the loop
 // finds the flag set and polls without end.
 
 use std::pin::pin;

@@ -1,7 +1,7 @@
 // [lost-wake] the_future_parks_as_well
 //
-// Parks without a flag of its own. A future that parks as well swallows the token that was meant
-// for `block_on`, and `block_on` sleeps for ever.
+// Parks without a flag of its own. A future that parks too swallows the token that was meant for
+// `block_on`, and `block_on` sleeps for ever.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 // [lost-wake] condvar_in_every_order
 //
-// Notifies before there is anything to see. Who falls asleep after that finds the flag as it was, and
-// nobody will notify again.
+// Notifies before there is anything to see. A sleeper that looks after that finds the flag as it
+// was, and nobody will notify it again.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [lost-wake] a_hand_off_in_every_order
 //
-// Locks to look, unlocks, and locks again to leave the waker. Each lock is right by itself, and what
-// is sent between the two finds no waker.
+// Locks to look, unlocks, and locks again to leave the waker. Each lock is right on its own, but
+// what is sent between the two finds no waker.
 
 use std::pin::Pin;
 use std::sync::Arc;

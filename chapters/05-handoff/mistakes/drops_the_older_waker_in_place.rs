@@ -1,7 +1,7 @@
 // [woken-under-lock] drops_the_older_waker_unlocked
 //
-// Stores the newest waker in one assignment. It drops the waker that was there, under the lock; and
-// if that was the last one of its task, the task is dropped there too, with all that it owns.
+// Stores the newest waker in one assignment. That drops the waker that was there, under the lock;
+// and if it was the last one of its task, the task is dropped there too, with all that it owns.
 
 use std::marker::PhantomData;
 use std::pin::Pin;

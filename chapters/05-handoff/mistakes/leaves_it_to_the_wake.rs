@@ -1,7 +1,7 @@
 // [lost-wake] lockless_in_every_order
 //
-// Has the three states, and goes away when a wake is under way, as if that one would do. It wakes
-// whoever was kept before; and the wake after it finds nobody.
+// Has the three states, and goes away when a wake is under way, as if that wake would do. But that
+// one wakes the waker kept before, and the wake after it finds none.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,6 +1,6 @@
 // [panicked] gives_no_second_answer
 //
-// Refuses a second answer with a panic, as it should, but with the lock in its hand. The lock is
+// Refuses a second answer with a panic, as it should, but with the lock held. The lock is
 // poisoned, and everybody who comes by afterwards panics too.
 
 use std::pin::Pin;

@@ -1,7 +1,7 @@
 // [lost-wake] a_hand_off_in_every_order
 //
 // Takes the waker, unlocks, and locks again to set. A poll in between leaves its waker behind the
-// back of a sender that has nobody to wake.
+// back of a sender that has already looked for one.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 // [woken-under-lock] lockless_wakes_outside
 //
 // Wakes the waker that it has taken, and frees the slot after that. Nobody waits for the slot, so
-// nothing hangs; but who is woken cannot register, and is told to ask again, and again.
+// nothing hangs; but whoever is woken cannot register, and is told to ask again, and again.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [never-woken] each_with_a_waker_of_its_own
 //
-// Asks the thread which task is running instead of asking `cx`. In a future that polls others, each
-// has a waker of its own; the thread knows of one.
+// Asks the thread which task is running instead of asking `cx`. In a future that polls others,
+// each of these has a waker of its own; the thread knows only one.
 
 use std::cell::RefCell;
 use std::pin::Pin;

@@ -1,7 +1,8 @@
 // [slept-through] a_signal_before_the_sleep
 //
 // The handler sets a flag, and the loop looks at it before it sleeps. A signal that comes between
-// the look and the sleep has set its flag, and nobody looks again before something else comes.
+// the look and the sleep has set its flag, and nobody looks again before something else ends the
+// sleep.
 
 pub mod extend {
     use std::io;

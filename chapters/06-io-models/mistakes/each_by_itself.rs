@@ -1,6 +1,6 @@
 // [waits-for-one] in_the_order_of_arrival
 //
-// Waits for each pipe by itself. What comes to the others has to wait as well.
+// Waits for each pipe on its own. What comes to the others has to wait too.
 
 use std::io::{self, PipeReader};
 

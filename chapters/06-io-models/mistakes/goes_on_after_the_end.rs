@@ -1,6 +1,6 @@
 // [spins] a_server_that_has_heard_enough
 //
-// Goes on for as long as there is something to send, also when the server has ended. An end stays:
+// Goes on for as long as there is something to send, even when the server has ended. An end stays:
 // `poll` reports it at every call, and there is no sleep any more.
 
 pub mod extend {

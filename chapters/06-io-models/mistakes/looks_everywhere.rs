@@ -1,7 +1,7 @@
 // [spins] the_others_are_left_alone
 //
-// Looks at all pipes at every signal, though the signal names one. It loses nothing, and gives away what
-// the name was good for.
+// Looks at all pipes at every signal, although the signal names one. It loses nothing, but gives
+// away what the name was good for.
 
 pub mod extend {
     use std::io::{self, PipeReader};

@@ -1,7 +1,7 @@
 // [data-lost] a_false_report_is_no_end
 //
-// Whoever was reported and has nothing to say is taken out of the table. Mostly that is an end; but
-// a report may be false, and then the rest of the pipe is never read.
+// A pipe that was reported and has nothing to say is taken out of the table. Mostly that is an
+// end; but a report may be false, and then the rest of the pipe is never read.
 
 use std::io::{self, PipeReader};
 

@@ -1,7 +1,7 @@
 // [waits-for-one] none_is_held_up
 //
 // Reads from a pipe that is ready until there is no more. Whoever writes into it faster than it is
-// read has this thread for itself.
+// read has this thread to itself.
 
 use std::io::{self, PipeReader};
 

@@ -1,7 +1,7 @@
 // [too-early] rounded_up
 //
 // `as_millis` rounds down: the last part of a millisecond is a wait of 0, and the loop around it
-// goes round until it is over. `as` makes of a wait of 25 days one without an end.
+// goes round until it is over. `as` turns a wait of 25 days into one without an end.
 
 pub mod extend {
     use std::time::Duration;

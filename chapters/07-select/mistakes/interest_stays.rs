@@ -1,7 +1,7 @@
 // [busy-poll] an_unread_byte_ends_one_wait
 //
-// Wakes who waited and goes on asking for the descriptor. Its byte is still there, so every later
-// `select` returns at once, for nobody.
+// Goes on asking for a descriptor that has fired. Its byte is still there, so every later `select`
+// returns at once, for nobody.
 
 use std::cell::RefCell;
 use std::future::poll_fn;

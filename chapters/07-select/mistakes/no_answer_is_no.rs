@@ -1,7 +1,7 @@
 // [wrong-result] other_errors_are_passed_on
 //
-// Takes every error for a signal that came first, or for nothing to read. Who waits for a descriptor
-// that is closed is told for ever that there is nothing yet.
+// Takes every error for a signal that came first, or for nothing to read. Whoever waits for a
+// descriptor that is closed is told for ever that there is nothing yet.
 
 pub mod extend {
     use std::io;

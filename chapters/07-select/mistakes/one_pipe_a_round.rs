@@ -1,7 +1,7 @@
 // [waits-for-one] no_pipe_is_held_up
 //
 // Reads from the first pipe that is ready, and asks again. As long as that one has something, the
-// others are not read, though the answer named them too.
+// others are not read, although the answer named them too.
 
 pub mod extend {
     use std::io::{self, PipeReader, Read};

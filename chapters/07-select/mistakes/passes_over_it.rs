@@ -1,7 +1,7 @@
 // [wrong-result] no_bit_is_an_error
 //
 // Leaves out what has no bit and says nothing. Whoever waits for it sleeps for ever, from the
-// 1,024th descriptor on: in no test, and one day at work.
+// 1,024th descriptor on: in no test, and one day in production.
 
 use std::io;
 use std::time::Duration;

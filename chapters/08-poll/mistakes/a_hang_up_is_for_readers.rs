@@ -1,7 +1,8 @@
 // [never-woken] errors_concern_both
 //
-// Takes a hang-up for news of the reader, and an error for news of the writer. On a pipe that is so, for
-// each of its ends has one direction. A socket has both, and who waits in the other one waits on.
+// Takes a hang-up for the reader's news, and an error for the writer's. On a pipe that is so, because
+// each of its ends has one direction. A socket has both, and the future that waits in the other one
+// waits on.
 
 use std::io;
 use std::time::Duration;

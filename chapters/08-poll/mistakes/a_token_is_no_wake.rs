@@ -1,7 +1,8 @@
 // [wrong-wake] one_wake_ends_one_of_two_sleeps
 //
-// Looks once, parks once, and takes the end of the park for a wake. The token that ends it may be left
-// over: a wake that came while the thread was about to sleep is seen by the look, and has unparked too.
+// Looks once, parks once, and takes the end of the park for a wake. The token that ends the park may be
+// left over: a wake that came while the thread was about to sleep is seen by the look, and has unparked
+// too.
 
 pub mod extend {
     use std::sync::atomic::Ordering::SeqCst;

@@ -1,7 +1,7 @@
 // [extra-call] n_events_are_one_poll_and_no_other_call
 //
-// Is woken, does not know by whom, and asks the kernel about each in turn. The reactor has known it
-// since its one call; it was not asked.
+// Is woken, does not know for which descriptor, and asks the kernel about each in turn. The reactor has
+// known since its one call, but was not asked.
 
 pub mod extend {
     use std::io;

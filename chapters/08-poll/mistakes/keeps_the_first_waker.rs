@@ -1,7 +1,7 @@
 // [old-waker] the_newest_waker_wins
 //
-// Is waiting already, and so has nothing to do. But a future may have been moved since then, and the
-// waker that stands there is that of the task that it came from.
+// Is waiting already, and so does nothing. But the future may have been moved since then, and the waker
+// that stands there belongs to the task it came from.
 
 use std::cell::Cell;
 use std::io;

@@ -1,7 +1,8 @@
 // [stray-wake] an_old_key_finds_nothing
 //
 // A key is the number of a slot, and says nothing of when. After the slot was given away again, the old
-// key finds the new value. With the address of a waker for a key it is worse: it finds what is left there.
+// key finds the new value. A key that is the address of a waker is worse: it finds whatever is left
+// there.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [stray-wake] a_number_given_away_again_wakes_nobody_who_had_it
 //
 // Has no `Drop`. The row stays, and with it the number and the waker. When the kernel gives the number
-// to another socket, the row watches that one, and wakes who has long gone.
+// to another socket, the row watches that one, and wakes a future that is long gone.
 
 use std::io;
 use std::mem::ManuallyDrop;

@@ -1,7 +1,7 @@
 // [lost-wake] a_wake_after_the_look_ends_the_sleep
 //
-// Looks whether it was woken, and says after that that it sleeps. A wake in between finds nobody
-// asleep, so it writes nothing; and nobody looks again.
+// Looks whether it was woken, and only then says that it sleeps. A wake in between finds nobody asleep,
+// so it writes nothing, and nobody looks again.
 
 use std::io;
 use std::time::Duration;

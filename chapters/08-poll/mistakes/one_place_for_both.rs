@@ -1,7 +1,8 @@
 // [never-woken] two_wakers_for_one_descriptor
 //
-// A descriptor has one place for one waker: who comes to write pushes out who waits to read. A proxy,
-// which reads and writes each of its sockets, stands still as soon as it does both at once.
+// A descriptor has one place for one waker: a future that comes to write pushes out the one that waits
+// to read. A proxy, which reads and writes each of its sockets, stands still as soon as it does both at
+// once.
 
 use std::cell::RefCell;
 use std::io;

@@ -1,7 +1,7 @@
 // [never-woken] a_hang_up_wakes_both
 //
 // Looks for the events that it has asked for. A hang-up and an error are reported unasked, often alone;
-// so whoever waits for the end of a pipe waits on, and every sleep is over at once.
+// so a future that waits for the end of a pipe waits on, and every sleep is over at once.
 
 use std::io;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 // [lost-wake] a_wake_after_the_look_ends_the_sleep
 //
-// Sets the flag, and leaves it at that. Nobody who is in `poll` looks at flags: the thread sleeps on until
-// a descriptor happens to be ready. With a timeout of a second on every sleep it passes for slow.
+// Sets the flag, and leaves it at that. A thread in `poll` looks at no flags: it sleeps on until a
+// descriptor happens to be ready. With a timeout of a second on every sleep, the program seems slow
+// instead.
 
 use std::io;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 // [extra-call] who_is_awake_is_not_unparked
 //
-// Says that it sleeps, sees that it was woken, and goes. It never says that it is awake, so whoever wakes
-// it next makes a system call for a thread that is not asleep.
+// Says that it sleeps, sees that it was woken, and goes. It never says that it is awake, so the next
+// wake makes a system call for a thread that is not asleep.
 
 pub mod extend {
     use std::sync::atomic::Ordering::SeqCst;

@@ -1,7 +1,8 @@
 // [piles-up] dropped_after_a_poll
 //
-// A thread for each sleep, as in chapter 5. Nobody can call a thread back: a sleep that was dropped has
-// its thread, with its stack, until the time is over. 10,000 timeouts of a minute are 10,000 threads.
+// A thread for each sleep, as in chapter 5. Nobody can call a thread back: a sleep that was dropped
+// keeps its thread, with its stack, until the time is over. 10,000 timeouts of a minute are 10,000
+// threads.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,7 @@
 // [piles-up] polled_ten_thousand_times
 //
-// Whoever is polled before the time is up is told to wait, and gets a new key each time. The map
-// grows with every poll, and at the deadline all of these entries wake, one after the other.
+// A sleep that is polled before its time is up gets a new key each time. The map grows with every poll,
+// and at the deadline each of these entries wakes, one after the other.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 // [woken-under-lock] wakers_come_and_go_when_the_map_is_free
 //
-// Inserts, and lets what was there go at the semicolon: inside of the borrow. If that waker was the last
-// to keep a task, the task's sleeps go with it, and each of them wants to leave the map.
+// Inserts, and at the semicolon drops the waker that was there: inside the borrow. If that waker was the
+// last to keep a task alive, the task's sleeps go with it, and each of them wants to leave the map.
 
 use std::cell::RefCell;
 use std::pin::Pin;

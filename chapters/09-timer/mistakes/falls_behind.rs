@@ -1,6 +1,6 @@
 // [not-on-time] a_little_late
 //
-// The next tick a period from now, always. A tick is taken a little after it was due, every time, so
+// The next tick is a period from now, always. A tick is taken a little after it was due, every time, so
 // the lateness adds up: after an hour of 10 ms ticks that are 0.1 ms late, 36 seconds.
 
 pub mod extend {

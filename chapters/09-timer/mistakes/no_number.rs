@@ -1,7 +1,7 @@
 // [not-on-time] the_earliest_first
 //
-// A deadline for a key, and nothing else. Two timers with the same deadline have one place between
-// them, so the second one throws the first one out, and whoever waited for that is never woken.
+// A deadline for a key, and nothing else. Two timers with the same deadline have one place between them,
+// so the second one throws the first one out, and the task that waited for the first is never woken.
 
 use std::collections::BTreeMap;
 use std::task::Waker;

@@ -1,7 +1,7 @@
 // [not-on-time] later_rounds_stay
 //
-// A slot is emptied when its turn comes, whoever stands there. What is due in a later round comes
-// out in this one: early, by a whole turn of the wheel or by several.
+// A slot is emptied when its turn comes, whatever stands there. What is due in a later round comes out
+// in this one: early, by a whole turn of the wheel or by several.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [busy-poll] rounds_up
 //
-// `milliseconds_in_short` as it was given. In the last millisecond before the deadline the timeout
-// is 0, so the thread asks the kernel over and over whether a time that it knows is over.
+// `milliseconds_in_short` as it was given. In the last millisecond before the deadline the timeout is 0,
+// so every wait is over at once, and the thread asks the kernel over and over.
 
 pub mod extend {
     use std::time::Duration;

@@ -1,6 +1,6 @@
 // [not-on-time] due_at_its_deadline
 //
-// `<` where `<=` is meant. The wait ends at the deadline, the clock may say that very moment, and
+// `<` where `<=` is meant. The wait ends at the deadline, the clock may show that very moment, and
 // nobody is woken. Here the next wait tries again; where a timer is armed only once, it is lost.
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 // [busy-poll] in_one_piece
 //
-// A tick instead of a deadline: whether or not somebody is due, the thread gets up every millisecond
-// to look. The sleeps end in time, and an idle program never sleeps.
+// A tick instead of a deadline: whether or not a timer is due, the thread gets up every millisecond to
+// look. The sleeps end in time, and an idle program never sleeps.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

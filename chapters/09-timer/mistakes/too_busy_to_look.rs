@@ -1,6 +1,6 @@
 // [waits-for-one] asks_for_the_time_to_the_first_deadline
 //
-// Spares the system call when there is something to do anyway. As long as there is, nobody hears of the
+// Saves the system call when there is something to do anyway. As long as there is, nobody hears of the
 // descriptors: a task that never rests keeps all sockets waiting.
 
 use std::io;

@@ -1,7 +1,7 @@
 // [not-on-time] what_is_past_is_past
 //
 // Goes on from where it was told to, even if that is further back. What is put in after that, for a tick
-// whose slot has been emptied already, waits for a whole turn of the wheel more or comes out of order.
+// whose slot has been emptied already, waits for another whole turn of the wheel, or comes out of order.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

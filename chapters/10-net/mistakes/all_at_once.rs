@@ -1,7 +1,7 @@
 // [wrong-result] the_first_that_answers
 //
-// Begins all connections at the same time and takes the first in the list that stands. It is quick, and
-// each of the other servers has been given a client who leaves again.
+// Begins all connections at the same time and takes the first in the list that stands. It is quick, but
+// each of the other servers has been given a client that leaves again.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [spins] refused_is_an_error
 //
-// Connected is who has a peer, and that is true. A connection that was refused never has one, and its
-// socket stays writable: it is asked, woken and asked again without end.
+// A socket that has a peer is connected, and that is true. But a connection that was refused never has
+// one, and its socket stays writable: it is asked, woken and asked again without end.
 
 use std::{io, net};
 

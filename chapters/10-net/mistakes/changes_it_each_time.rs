@@ -1,7 +1,7 @@
 // [extra-call] tries_first
 //
-// Makes the descriptor non-blocking for each attempt, and blocking again after it. That is four system
-// calls more; and the flag is the file's, so whoever has a copy of the descriptor is changed with it.
+// Makes the descriptor non-blocking for each attempt, and blocking again after it. That is four more
+// system calls. And the flag is the open file's, so every copy of the descriptor is changed with it.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};

@@ -1,6 +1,6 @@
 // [wrong-result] the_first_that_answers
 //
-// The first address that says anything has the say: its error is the error of all of them.
+// The first address that says anything decides: its error is the error of all of them.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [not-asked] asked_too_early
 //
-// Asks for `SO_ERROR`, and takes "none" for "connected". It also means "none so far": after a wake that
-// was false, this hands out a connection that may still be refused.
+// Asks for `SO_ERROR`, and takes "none" for "connected". But it also means "none so far": after a false
+// wake, this hands out a connection that may still be refused.
 
 use std::{io, net};
 

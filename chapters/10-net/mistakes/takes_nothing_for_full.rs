@@ -1,7 +1,7 @@
 // [wrong-result] nothing_is_not_full
 //
-// Writes the empty parts as well. They take 0 bytes, as a writer does that is full, and an empty message
-// becomes an error.
+// Writes the empty parts, too. Such a write takes 0 bytes, as it does when the writer is full, and an
+// empty message becomes an error.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [never-woken] waits_in_its_direction
 //
-// Waits for something to read, whoever asks. A writer whose peer is slow to read, and has nothing to say
-// itself, waits for ever.
+// Waits for something to read, even in order to write. A writer whose peer is slow to read, and has
+// nothing to say itself, waits for ever.
 
 use std::io;
 use std::os::fd::AsFd;

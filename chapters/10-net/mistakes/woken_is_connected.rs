@@ -1,7 +1,7 @@
 // [not-asked] refused_is_an_error
 //
-// The socket got writable, so the connection stands. But a socket that failed to connect is writable
-// as well: a write would not wait, it would fail.
+// The socket became writable, so the connection stands. But a socket that failed to connect is writable,
+// too: a write would not wait, it would fail.
 
 use std::{io, net};
 

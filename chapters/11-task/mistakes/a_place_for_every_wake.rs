@@ -1,7 +1,7 @@
 // [busy-poll] many_wakes_are_one_poll
 //
-// Every wake is an entry in the queue, and every entry a poll. The queue has no bound; and one that has
-// makes wakers wait, or panic.
+// Every wake is an entry in the queue, and every entry a poll. The queue has no bound; a queue that has
+// one makes wakers wait, or panic.
 
 use std::collections::VecDeque;
 use std::pin::pin;

@@ -1,7 +1,7 @@
 // [never-woken] a_child_may_wait_for_one_that_it_adopts
 //
 // The borrow is mended: the children are taken out, polled, and put back. Those that came meanwhile are
-// put back as well, unpolled; and so they wait for a wake that is another one's.
+// put back, too, but unpolled, and so they wait for a wake that is another child's.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

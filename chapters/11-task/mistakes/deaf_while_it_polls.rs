@@ -1,6 +1,6 @@
 // [lost-wake] a_wake_during_the_poll
 //
-// A wake says "from now on, poll it again", and the poll that is under way clears it when it ends. A
+// A wake says "from now on, poll it again", and the poll that is under way clears that when it ends. A
 // task that wakes itself, or is woken by a quick thread, is forgotten.
 
 use std::pin::pin;

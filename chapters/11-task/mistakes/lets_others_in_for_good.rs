@@ -1,6 +1,6 @@
 // [never-woken] asks_for_its_next_turn
 //
-// Says `Pending` when the budget is used up, and leaves it at that. The stream below was ready, so it
+// Says `Pending` when the budget is used up, and leaves it at that. The wrapped stream was ready, so it
 // will wake nobody.
 
 pub mod extend {

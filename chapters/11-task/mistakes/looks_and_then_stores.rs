@@ -1,6 +1,6 @@
 // [lost-wake] every_order_of_two_wakes
 //
-// At the end of the poll it looks whether a wake has come, and says then that the task is idle. A wake
+// At the end of the poll it looks whether a wake has come, and then says that the task is idle. A wake
 // between the two found it running, so nobody queues it.
 
 use std::future::poll_fn;

@@ -1,6 +1,6 @@
 // [waits-for-one] starves_nobody
 //
-// As long as there is an item, it is given out. That is right for each single poll, and the task that
+// As long as there is an item, it is given out. That is right for each single poll, but the task that
 // takes the items never says `Pending`.
 
 pub mod extend {

@@ -1,7 +1,7 @@
 // [out-of-step] five_generations
 //
-// Polls whom it has taken, and then those who have come meanwhile. Who comes with *them* is written over
-// when the others are put back.
+// Polls the children it has taken, and then those that have come meanwhile. A child that comes with
+// *those* is written over when the others are put back.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [waits-for-one] each_in_its_turn
 //
-// Who was woken during its poll is polled again at once: that spares the way through the queue. Whoever
-// stands in the queue waits for as long as the task wakes itself.
+// A task that was woken during its poll is polled again at once, which saves the way through the queue.
+// Every other task in the queue waits for as long as this one wakes itself.
 
 use std::future::poll_fn;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 // [polled-after-ready] not_after_its_end
 //
 // Woken twice, so polled twice: nobody remembers that the task was over after the first of the two. An
-// `async` block panics then; others give a second answer.
+// `async` block panics then; other futures give a second answer.
 
 use std::future::poll_fn;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 // [unseen] every_order_of_two_wakes
 //
 // The end of the poll in two steps: idle, unless a wake has come; then queued. A second wake in between
-// is written over. Its poll comes, for the first one's sake, and what was done before it may not be seen.
+// is written over. A poll comes, for the first wake's sake, but may not see what was done before the
+// second.
 
 use std::future::poll_fn;
 use std::sync::{Arc, OnceLock};

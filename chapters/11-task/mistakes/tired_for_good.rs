@@ -1,7 +1,7 @@
 // [wrong-result] each_time_the_whole_budget
 //
-// Lets others in when the budget is used up, and takes no new one. From then on every item costs a turn
-// of the whole queue.
+// Lets others in when the budget is used up, and does not fill it up again. From then on every item
+// costs a turn of the whole queue.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [old-waker] wakes_the_newest
 //
-// A handle that leaves a waker at its first poll and none later. Whoever polls it next, in another task,
-// is not told.
+// A handle that leaves a waker at its first poll and none later. The task that polls it next is not
+// told.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};

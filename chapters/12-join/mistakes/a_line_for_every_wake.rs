@@ -1,7 +1,7 @@
 // [piles-up] the_list_notes_each_once
 //
 // Every wake is a line on the list. A child that is woken a thousand times between two looks is polled a
-// thousand times, the later ones perhaps after its end.
+// thousand times, the later times perhaps after its end.
 
 use std::sync::{Arc, Mutex};
 use std::task::Waker;

@@ -1,6 +1,6 @@
 // [wrong-result] outputs_in_the_order_of_the_futures
 //
-// Collects the outputs as they come. Which output belongs to which future, nobody can say then.
+// Collects the outputs as they come. Then nobody can say which output belongs to which future.
 
 use super::super::super::reference::subject::extend::Unordered;
 

@@ -1,6 +1,6 @@
 // [waits-for-one] everybody_has_a_turn
 //
-// The version to mend, as it was found. As long as the first child uses all that there is for a poll, the
+// The version to mend, as it was found. As long as the first child uses up all there is for a poll, the
 // others are asked in vain.
 
 pub mod extend {

@@ -1,7 +1,7 @@
 // [wrong-result] a_wake_after_its_end_polls_nobody
 //
-// Takes every child on the list for one that is not done. One that is woken after its end is ready again, is
-// counted again, and the join ends one output short.
+// Takes every child on the list for one that is not done. A child that is woken after its end is ready again and
+// is counted again, so the join ends one output short.
 
 use std::future::poll_fn;
 use std::sync::Arc;

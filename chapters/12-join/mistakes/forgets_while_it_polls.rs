@@ -1,7 +1,7 @@
 // [lost-wake] a_wake_during_the_poll_counts
 //
-// Polls who was woken, and clears the marks after that: also the mark of a child that was woken while it
-// was being polled.
+// Polls a child that was woken, and clears its mark after that: even if the child was woken again while it was
+// being polled.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,6 @@
 // [stuck] the_first_error_is_the_end
 //
-// Waits for all branches, and looks for errors then. If the branch that did not fail waits for the one
+// Waits for all branches, and looks for errors only then. If the branch that did not fail waits for the one
 // that did, or for nothing at all, there is no end.
 
 pub mod extend {

@@ -1,7 +1,7 @@
 // [leak] who_is_done_goes
 //
-// Notes who is done beside the futures, and keeps those. A connection in one of them stays open as long as the
-// set is there.
+// Notes beside the futures which of them are done, and keeps these too. A connection in one of them stays open as
+// long as the set exists.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

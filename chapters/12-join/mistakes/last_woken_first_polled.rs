@@ -1,7 +1,7 @@
 // [starves] several_at_once
 //
-// Takes who was woken off the end of the list, where the next look puts more. Who stands at its beginning waits
-// until nobody else is woken.
+// Takes the children that were woken off the end of the list, where the next look puts more. A child at its
+// beginning waits until no other is woken.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [lost-wake] several_at_once
 //
-// Takes who was woken into a variable of its own, and returns with the first output. Those that come after
-// it on the list go with the variable, and nobody wakes them again.
+// Takes the children that were woken into a variable of its own, and returns with the first output. Those behind
+// it on the list are dropped with the variable, and nobody wakes them again.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [old-waker] who_asked_last_is_woken
 //
-// Does not look at the list while somebody is left over from the last look. Then it does not leave its waker
-// there either, and the next who is woken tells whoever asked before.
+// Does not look at the list while a child is left over from the last look. Then it does not leave its waker there
+// either, and the next child that is woken tells whoever asked before.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

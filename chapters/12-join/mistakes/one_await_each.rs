@@ -1,7 +1,7 @@
 // [waits-for-one] branches_take_turns
 //
-// Gives what it should, and polls the second future for the first time when the first one is done: the
-// time of both together. It is what one has without a macro.
+// Gives what it should, but polls the second future for the first time when the first one is done: it takes the
+// time of both together. It is what you write without a macro.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

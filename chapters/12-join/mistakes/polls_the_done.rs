@@ -1,7 +1,7 @@
 // [polled-after-ready] keeps_its_output
 //
-// Keeps the output in a place beside the future, and the future too. Whoever polls next, polls the
-// future that is done.
+// Keeps the output in a place beside the future, and keeps the future too. The next poll polls the future that is
+// done.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,7 +1,7 @@
 // [waits-for-one] a_poll_is_one_round
 //
-// Looks at the list again after each round, and goes on as long as somebody stands there. A child that wakes
-// itself in every poll always does, and the poll of the join has no end.
+// Looks at the list again after each round, and goes on as long as a child stands there. A child that wakes
+// itself in every poll always does, so the poll of the join has no end.
 
 use std::future::poll_fn;
 use std::sync::Arc;

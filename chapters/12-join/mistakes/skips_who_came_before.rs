@@ -1,6 +1,6 @@
 // [never-polled] the_turn_goes_round
 //
-// Begins one further on each time, and ends at the end: who stands before the first is not polled at all.
+// Begins one further on each time, and ends at the end: the children before that beginning are not polled at all.
 // When all of them wait for a wake, the wake may be for one of those.
 
 pub mod extend {

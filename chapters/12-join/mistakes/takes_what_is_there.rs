@@ -1,7 +1,7 @@
 // [stuck] three_in_any_order
 //
-// Is ready when one poll gives all three outputs. Those that it gets before that go with the poll in which they
-// came, and nobody can give them again.
+// Is ready only when one poll gives all three outputs. An output that it gets before that is dropped with the poll
+// in which it came, and no future can give it again.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [lost-wake] the_list_tells_the_parent_unlocked
 //
 // Tells the parent, and writes the child on the list after that. A parent that looks at once sees an empty list,
-// and of what is written then nobody tells it.
+// and nobody tells it of what is written then.
 
 use std::sync::{Arc, Mutex};
 use std::task::Waker;

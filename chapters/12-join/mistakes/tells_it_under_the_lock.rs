@@ -1,7 +1,7 @@
 // [woken-under-lock] the_list_tells_the_parent_unlocked
 //
-// Notes the child and tells the parent, and unlocks at the end of the function. A parent that polls inside
-// `wake` comes to look at the list.
+// Notes the child and tells the parent, and unlocks only at the end of the function. A parent that polls inside
+// `wake` comes to look at the list, which is still locked.
 
 use std::sync::{Arc, Mutex};
 use std::task::Waker;

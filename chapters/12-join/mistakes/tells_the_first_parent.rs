@@ -1,7 +1,7 @@
 // [never-woken] the_list_tells_the_parent
 //
-// Leaves the parent's waker at the first look, and is content with it. When the join has moved into another
-// task since, that one sleeps on.
+// Leaves the parent's waker at the first look, and never again. When the join has moved into another task since,
+// that task sleeps on.
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;

@@ -1,6 +1,6 @@
 // [wrong-result] fair_outputs_are_in_order
 //
-// Puts the first child behind the last one at every poll, which is short, and fair. The outputs come in the
+// Puts the first child behind the last one at every poll, which is short, and fair. But the outputs come in the
 // order in which the children stand in the end.
 
 pub mod extend {

@@ -1,7 +1,7 @@
 // [starves] chance_is_fair
 //
-// Asks in the order in which the branches stand, every time. As long as the first one is ready, nobody
-// else is served: in a server with a busy client in its first branch, Ctrl-C is never heard.
+// Asks in the order in which the branches stand, every time. As long as the first one is ready, no other is
+// served: in a server with a busy client in its first branch, Ctrl-C is never heard.
 
 use std::task::Poll;
 

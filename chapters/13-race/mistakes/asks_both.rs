@@ -1,6 +1,6 @@
 // [data-lost] nobody_is_asked_after_the_winner
 //
-// Polls both, and looks at the answers after that. When both are ready at the same poll, one output is
+// Polls both, and looks at the answers only after that. When both are ready at the same poll, one output is
 // thrown away: a byte that was read, a connection that was accepted.
 
 pub async fn race<A: IntoFuture, B: IntoFuture>(a: A, b: B) -> Either<A::Output, B::Output> {

@@ -1,7 +1,7 @@
 // [never-woken] all_are_asked_from_start
 //
-// Lets chance choose, and asks the chosen one only. If that one is pending, the others have never seen
-// the waker, and whichever of them is ready first tells nobody.
+// Lets chance choose, and asks only the chosen branch. If that one is pending, the others have never seen
+// the waker, and the one that is ready first wakes nobody.
 
 use std::task::Poll;
 

@@ -1,7 +1,7 @@
 // [not-on-time] ready_at_the_last_moment
 //
-// Asks the clock before the future. When both are ready, after a busy moment of the thread say, the work
-// is done and thrown away: the caller hears that it took too long.
+// Asks the clock before the future. When both are ready, say after a busy moment of the thread, the work is
+// done and thrown away: the caller hears that it took too long.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [polled-after-ready] who_is_out_is_not_asked_again
 //
-// Does not close the branch whose output did not fit. Its future has had its end, and is polled once
-// more: "`async fn` resumed after completion".
+// Does not close the branch whose output did not fit. Its future is done, and is polled once more:
+// "`async fn` resumed after completion".
 
 use std::task::Poll;
 

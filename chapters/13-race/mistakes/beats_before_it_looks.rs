@@ -1,7 +1,7 @@
 // [starves] a_slow_beat_starves_nobody
 //
 // The tick stands first, after `biased;`. When a beat takes longer than the time to the next one, the next
-// one is always due, always wins, and the work is never asked.
+// one is always due and always wins, and the work is never asked.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [lost-progress] the_work_is_begun_once
 //
-// Makes the future in the branch. Whenever the other branch wins it is dropped, and in the next turn
-// there is a new one, which begins at the beginning.
+// Makes the future in the branch. Whenever the other branch wins it is dropped, and the next turn makes a
+// new one, which begins at the beginning.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

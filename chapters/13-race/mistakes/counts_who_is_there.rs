@@ -1,7 +1,7 @@
 // [lost-wake] who_is_dropped_leaves_nothing
 //
-// The key of a new waiter is the number of those who are there. When somebody from the middle has left,
-// that key belongs to somebody else: the new waker takes the place of one that is still needed.
+// The key of a new waiter is the number of waiters that are there. When one from the middle has left, that
+// key belongs to another: the new waker takes the place of one that is still needed.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

@@ -1,7 +1,7 @@
 // [woken-under-lock] older_wakers_go_unlocked
 //
-// `insert` hands the older waker back, and this line drops it, with the lock in the hand. It may be the last
-// of its task. What the task owned goes with it, and that may use the token.
+// `insert` hands the older waker back, and this line drops it while the lock is held. It may be the last
+// waker of its task. What the task owned is dropped with it, and that may use the token.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

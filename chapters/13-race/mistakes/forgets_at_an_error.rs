@@ -1,7 +1,7 @@
 // [data-lost] a_message_survives_an_error
 //
 // Counts in a variable of the future, and writes the count down when there is a `Pending`. Not every way
-// out of a future is a drop: at an error the `?` leaves, and the count goes with it.
+// out of a future is a drop: at an error the `?` leaves, and the count is lost.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [data-lost] the_round_ends_with_the_winner
 //
-// Remembers that somebody has won, and goes round to the end all the same. Who is ready after the
-// winner has done something for nobody.
+// Remembers that a branch has won, and goes round to the end all the same. A branch that is ready after the
+// winner has done its work for nobody.
 
 use std::task::Poll;
 

@@ -1,7 +1,7 @@
 // [lost-wake] cancelled_during_the_poll
 //
-// Looks, unlocks, locks again and leaves its waker. Whoever cancels in between finds no waker, and nobody
-// will ever look again. It happens seldom, and then when the program is to stop.
+// Looks, unlocks, locks again and leaves its waker. A `cancel` in between finds no waker, and nobody will
+// ever look again. It happens seldom, and only when the program is to stop.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

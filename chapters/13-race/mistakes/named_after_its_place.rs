@@ -1,7 +1,7 @@
 // [lost-wake] one_entry_for_each
 //
-// The key is the address of the future, which nobody else has: as long as it stays there. It need not stay
-// there, for it is `Unpin`. The next one in the same place takes over its entry.
+// The key is the address of the future, which no other future has, as long as it stays there. It need not
+// stay there, because it is `Unpin`. The next one in the same place takes over its entry.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

@@ -1,7 +1,7 @@
 // [data-lost] a_message_survives_a_drop
 //
-// The reader of messages as it was found. `read_exact` keeps in its future how much has come, and takes
-// that along when it is dropped: the next message begins in the middle of this one.
+// The reader of messages as it was found. `read_exact` keeps the count of what has come in its future, and
+// the count is dropped with it: the next message begins in the middle of this one.
 
 use std::io;
 

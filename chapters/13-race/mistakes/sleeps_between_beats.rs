@@ -1,7 +1,7 @@
 // [not-on-time] it_beats_at_once_and_in_its_time
 //
 // A `sleep` in place of the interval: it is made anew in each turn and counts from there. The first beat is
-// late by a whole period, and each one after it by as long as the one before it took.
+// late by a whole period, and each later one by as long as the beat before it took.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

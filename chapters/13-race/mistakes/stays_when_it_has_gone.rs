@@ -1,7 +1,7 @@
 // [piles-up] who_is_dropped_leaves_nothing
 //
-// No `Drop`. A `select!` in a loop waits for the token anew in every turn, and leaves another waker
-// with it in every turn. The token of a server lives as long as the server does.
+// No `Drop`. A `select!` in a loop waits for the token anew in every turn, and each turn leaves another
+// waker with it. The token of a server lives as long as the server does.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

@@ -1,7 +1,7 @@
 // [overtaken] room_goes_to_who_waits
 //
-// When a message is taken, all senders who wait are woken, and try again. One of them finds room: the one
-// that is polled first. With a thousand of them, each message is a thousand polls.
+// When a message is taken, all senders that wait are woken, and try again. One of them finds room: the one
+// that is polled first. With a thousand of them, each message costs a thousand polls.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 // [not-passed-on] who_was_called_passes_it_on
 //
-// A queue of oneshots, and unlocking sends the value to the first. Who has gone by then gives it back.
-// Who goes after that, with the value on its way, takes it along: the mutex is locked for ever.
+// A queue of oneshots: unlocking sends the value to the first. A receiver that is gone gives it back. One
+// that is dropped later, with the value on its way, takes it along: the mutex is locked for ever.
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
@@ -18,7 +18,7 @@ impl<T> Mutex<T> {
 
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
         let value = self.0.lock().unwrap().0.take();
-        value.map(|value| MutexGuard(self, Some(value))).ok_or(TryLockError::Locked)
+        value.map(|value| MutexGuard(self, Some(value))).ok_or(TryLockError)
     }
 
     pub async fn lock(&self) -> MutexGuard<'_, T> {

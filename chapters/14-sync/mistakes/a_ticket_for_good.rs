@@ -1,6 +1,6 @@
 // [piles-up] who_goes_on_leaves_nothing
 //
-// Whoever has to wait is written down, and crossed out only if it is dropped while it waits. Who goes on
+// Every waiter is written down, and crossed out only if it is dropped while it waits. One that goes on
 // stays in the list, which grows as long as the program runs.
 
 use std::sync::Mutex as Lock;

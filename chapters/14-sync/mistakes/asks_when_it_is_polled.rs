@@ -1,7 +1,7 @@
 // [lost-wake] all_are_notified_who_have_asked
 //
-// `notified` is an `async fn`, so it does nothing before its first poll. Who asks, looks and then waits
-// has not asked yet when it looks, and misses what happens in between.
+// `notified` is an `async fn`, so it does nothing before its first poll. A task that asks, looks and then
+// waits has not asked yet when it looks, and misses what happens in between.
 
 use under_await::ch14_sync::Notify as Inner;
 

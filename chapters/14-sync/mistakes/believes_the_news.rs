@@ -1,7 +1,7 @@
 // [data-lost] two_messages_in_every_order
 //
 // Asks first and looks second, as it should. Then it is told that there is news, and takes it for granted
-// that there is something new to it: but the news may be of the message that it found the last time.
+// that the news is new to it. But the news may be of the message that it found the last time.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

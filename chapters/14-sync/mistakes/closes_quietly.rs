@@ -1,7 +1,7 @@
 // [never-woken] a_closed_semaphore
 //
-// To close is to set a flag, which is looked at by whoever comes. Those who wait are not told, and wait
-// for permits that nobody gives out any more.
+// To close is to set a flag, and only a newcomer looks at it. Those that already wait are not told, and
+// go on waiting for permits that nobody gives out any more.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,7 +16,7 @@ impl Semaphore {
 
     pub async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
         if self.1.load(Ordering::Acquire) {
-            return Err(AcquireError::Closed);
+            return Err(AcquireError);
         }
         self.0.acquire().await
     }

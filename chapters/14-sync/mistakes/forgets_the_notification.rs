@@ -1,7 +1,7 @@
 // [lost-wake] one_notification_is_kept
 //
-// Notifies whoever waits. When nobody does, the notification is gone: and whoever was about to wait
-// when it came, waits for the next one.
+// Notifies whoever waits. When nobody does, the notification is gone, and a task that was about to wait
+// when it came waits for the next one.
 
 use under_await::ch14_sync::Notify as Inner;
 

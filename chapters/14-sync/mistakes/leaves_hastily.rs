@@ -1,7 +1,7 @@
 // [not-passed-on] a_wake_at_the_gate_is_passed_on
 //
-// The gate of the repair as it was found. Who waits and is dropped leaves the queue. Who was woken is not
-// in the queue any more, so there seems to be nothing to do; and the wake goes with it.
+// The gate of the repair as it was found. A waiter that is dropped leaves the queue. One that was woken is
+// not in the queue any more, so there seems to be nothing to do, and its wake is lost.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

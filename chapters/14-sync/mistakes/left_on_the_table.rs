@@ -1,7 +1,7 @@
 // [overtaken] nobody_overtakes
 //
-// Who unlocks puts the value back where anybody finds it, and wakes all who wait to run for it. Who
-// happens to come by is faster than they are, and who is slow never gets it.
+// The unlocking task puts the value back where anybody finds it, and wakes all waiters to run for it. One
+// that happens to come by is faster than they are, and a slow waiter never gets it.
 
 use under_await::ch14_sync::{Mutex as Inner, MutexGuard as InnerGuard};
 

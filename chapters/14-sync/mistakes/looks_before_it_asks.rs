@@ -1,7 +1,7 @@
 // [lost-wake] a_broadcast_in_every_order
 //
-// Looks for a message, finds none, and asks for news after that. A message that was added in between is
-// told to those who have asked by then.
+// Looks for a message, finds none, and asks for news after that. When a message is added in between, only
+// those are told that have asked by then.
 
 pub mod extend {
     pub use super::super::super::super::reference::subject::extend::*;

@@ -1,7 +1,7 @@
 // [never-woken] each_call_is_for_one
 //
-// Keeps one notification, and takes that for: one is on its way. A second one is dropped until the first
-// has arrived, though there are two who wait.
+// Keeps one notification, and takes it to mean that one is on its way. A second one is dropped until the
+// first has arrived, though two tasks wait.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,7 +1,7 @@
-// [not-passed-on] the_room_stays_the_same
+// [not-given-back] the_room_stays_the_same
 //
-// Somebody waits for room only if the channel is full. So whoever takes a message from a full one says that
-// there is room again, and saves the trouble otherwise. That room is gone for good.
+// A sender waits for room only if the channel is full. So room is made only when a message is taken from a
+// full channel, and not otherwise. The room of the other messages is gone for good.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex as Lock};

@@ -1,7 +1,7 @@
 // [piles-up] who_goes_leaves_the_queue
 //
-// Whoever waits for the lock and is dropped stays in the queue. Its waker is kept, and the lock is handed
-// to somebody who is not there any more.
+// A waiter that is dropped stays in the queue. Its waker is kept, and the lock is handed to a waiter that
+// is not there any more.
 
 use std::future::poll_fn;
 use std::mem::ManuallyDrop;

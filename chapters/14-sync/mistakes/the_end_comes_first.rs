@@ -1,7 +1,7 @@
 // [data-lost] the_end_comes_last
 //
-// Looks whether there is anybody left to send, and says no. What the senders had sent before they went is
-// still in the queue, and nobody gets it.
+// Looks whether any sender is left, finds none, and says that it is over. What the senders had sent before
+// they were dropped is still in the queue, and nobody gets it.
 
 use std::sync::{Arc, Weak};
 

@@ -1,6 +1,6 @@
 // [woken-under-lock] wakes_and_drops_wakers_unlocked
 //
-// A big lock around all of it, for safety's sake; and it is held while the next one is woken.
+// One big lock around all of it, for safety's sake; and it is held while the next waiter is woken.
 
 use std::sync::Mutex as Lock;
 

@@ -57,7 +57,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use ch08_poll::{Root, ask_by, block_on, wait};
-use under_await::ch07_select;
+use under_await::{ch05_handoff, ch07_select};
 
 #[path = "../../../src/ch08_poll.rs"]
 #[allow(dead_code, unreachable_pub, unused_imports)]

@@ -1,5 +1,5 @@
-//! Layer 14 under loom: `src/ch14_sync.rs` itself, compiled with loom's lock in place of std's. Layer 4
-//! is here too, to sleep with, and the part of layer 1 that both use.
+//! Layer 14 under loom: `src/ch14_sync.rs` and its second file themselves, compiled with loom's lock in
+//! place of std's. Layer 4 is here too, to sleep with, and the part of layer 1 that both use.
 //!
 //! In this crate, `std` is this crate: all of the real one, with loom's locks, flags, parking and
 //! thread-locals in place of its own. (What a `use` names hides what a glob brings along.)
@@ -42,16 +42,20 @@ use std::task::{Context, Poll, Waker};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 
 use ch04_park::block_on;
-use ch14_sync::{Mutex, Notify, Semaphore, SendError, channel};
-use under_await::{ch01_future, ledger};
+use layers::ch14_sync;
+use layers::ch14_sync::{Mutex, Notify, Semaphore, SendError, channel};
+use under_await::{ch01_future, ch05_handoff, ledger};
 
 #[path = "../../../src/ch04_park.rs"]
 #[allow(dead_code, unfulfilled_lint_expectations, unreachable_pub)]
 mod ch04_park;
 
-#[path = "../../../src/ch14_sync.rs"]
-#[allow(dead_code, unreachable_pub)]
-mod ch14_sync;
+/// Named by its folder, so that its second file is found beside it.
+#[path = "../../../src"]
+#[allow(dead_code, unreachable_pub, unused_imports)]
+mod layers {
+    pub mod ch14_sync;
+}
 
 /// Invariants 1 and 2. Two threads add to one number.
 #[test]

@@ -1,5 +1,5 @@
-//! Layer 14 beside models of it: what each primitive answers, and whom it wakes, in walks of 10,000
-//! random steps.
+//! Layer 14 beside models of it, and layer 5's oneshot: what each of them answers, and whom it wakes, in
+//! walks of 10,000 random steps.
 //!
 //! A walk that goes wrong is cut down before it is shown.
 
@@ -8,18 +8,19 @@ use std::fmt::Debug;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::RngSeed;
 
-use support::Bell;
+use support::{Bell, Waiting};
 use under_await::ch14_sync::{
     Mutex, MutexGuard, Notify, Semaphore, SemaphorePermit, SendError, Sender, TryAcquireError,
-    TrySendError, channel,
+    TryRecvError, TrySendError, channel, unbounded,
 };
+use under_await::sync::oneshot::{self, RecvError};
 
 #[allow(unused)]
 #[path = "../../support/mod.rs"]
@@ -129,24 +130,6 @@ fn steps<S: Clone + Debug>(
 ) -> impl Strategy<Value = Vec<S>> {
     let to_the_end = vec(prop_oneof![39 => step.clone(), 1 => Just(end)], 100);
     (vec(step, 9_900), to_the_end).prop_map(|(steps, rest)| [steps, rest].concat())
-}
-
-/// A future with a bell for a waker.
-struct Waiting<F> {
-    future: Pin<Box<F>>,
-    bell: Arc<Bell>,
-    waker: Waker,
-}
-
-impl<F: Future> Waiting<F> {
-    fn new(future: F) -> Self {
-        let (bell, waker) = Bell::new();
-        Waiting { future: Box::pin(future), bell, waker }
-    }
-
-    fn poll(&mut self) -> Poll<F::Output> {
-        self.future.as_mut().poll(&mut Context::from_waker(&self.waker))
-    }
 }
 
 /// The numbers of the futures whose wakers were woken since the last time.
@@ -523,5 +506,204 @@ proptest! {
         }
         drop(receiver);
         assert!(senders.iter().all(Sender::is_closed));
+    }
+}
+
+// ── Unbounded channel ──
+
+/// What may happen to an unbounded channel.
+#[derive(Clone, Debug)]
+enum WithoutBound {
+    Send(Index),
+    Receive,
+    TryReceive,
+    CloneSender(Index),
+    DropSender(Index),
+    DropEverySender,
+    Close,
+}
+
+fn without_bound() -> impl Strategy<Value = WithoutBound> + Clone {
+    use WithoutBound::*;
+    // More is received than sent, so that it is empty now and then.
+    prop_oneof![
+        15 => any::<Index>().prop_map(Send),
+        20 => Just(Receive),
+        5 => Just(TryReceive),
+        2 => any::<Index>().prop_map(CloneSender),
+        2 => any::<Index>().prop_map(DropSender),
+    ]
+}
+
+proptest! {
+    #![proptest_config(walks())]
+
+    #[test]
+    fn an_unbounded_channel_is_as_the_model_says(
+        steps in prop_oneof![
+            steps(without_bound(), WithoutBound::Close),
+            steps(without_bound(), WithoutBound::DropEverySender),
+        ],
+    ) {
+        let (first, mut receiver) = unbounded();
+        let mut senders = std::vec![first];
+        let (bell, waker) = Bell::new();
+        let mut queue = VecDeque::new();
+        let (mut waits, mut closed) = (false, false);
+        for (number, step) in steps.into_iter().enumerate() {
+            // Only the end takes the last one.
+            let last = senders.len() == 1;
+            let mut rings = false;
+            match step {
+                WithoutBound::Send(which) => {
+                    let Some(sender) = any_of(&senders, which) else { continue };
+                    let expected = if closed { Err(SendError(number)) } else { Ok(()) };
+                    assert_eq!(senders[sender].send(number), expected);
+                    assert_eq!(senders[sender].is_closed(), closed);
+                    if !closed {
+                        queue.push_back(number);
+                        rings = true;
+                    }
+                }
+                WithoutBound::Receive => {
+                    let answer = receiver.poll_recv(&mut Context::from_waker(&waker));
+                    let expected = match queue.pop_front() {
+                        None if !closed && !senders.is_empty() => Poll::Pending,
+                        message => Poll::Ready(message),
+                    };
+                    assert_eq!(answer, expected);
+                    waits |= answer.is_pending();
+                }
+                WithoutBound::TryReceive => {
+                    let none = match closed || senders.is_empty() {
+                        true => TryRecvError::Disconnected,
+                        false => TryRecvError::Empty,
+                    };
+                    assert_eq!(receiver.try_recv(), queue.pop_front().ok_or(none));
+                }
+                WithoutBound::CloneSender(which) => {
+                    let Some(sender) = any_of(&senders, which) else { continue };
+                    if senders.len() < 4 {
+                        senders.push(senders[sender].clone());
+                    }
+                }
+                WithoutBound::DropSender(which) => {
+                    let Some(sender) = any_of(&senders, which) else { continue };
+                    if !last {
+                        senders.swap_remove(sender);
+                    }
+                }
+                WithoutBound::DropEverySender => {
+                    rings = !senders.is_empty();
+                    senders.clear();
+                }
+                WithoutBound::Close => {
+                    receiver.close();
+                    closed = true;
+                }
+            }
+            rings &= waits;
+            waits &= !rings;
+            assert_eq!(bell.rung(), u32::from(rings), "so often the receiver was woken");
+            // Its waker is kept as long as it may be woken.
+            assert_eq!(Arc::strong_count(&bell) - 2, usize::from(waits));
+        }
+    }
+}
+
+/// The number of one of them, if there are any.
+fn any_of<T>(all: &[T], which: Index) -> Option<usize> {
+    (!all.is_empty()).then(|| which.index(all.len()))
+}
+
+// ── Oneshot ──
+
+/// What may happen to a oneshot channel, or to the next one.
+#[derive(Clone, Debug)]
+enum WithOneValue {
+    /// In this task.
+    Ask(usize),
+    Send,
+    LookForReceiver,
+    DropSender,
+    DropReceiver,
+    Renew,
+}
+
+fn with_one_value() -> impl Strategy<Value = WithOneValue> + Clone {
+    use WithOneValue::*;
+    prop_oneof![
+        8 => (0..2usize).prop_map(Ask),
+        2 => Just(Send),
+        1 => Just(LookForReceiver),
+        1 => Just(DropSender),
+        1 => Just(DropReceiver),
+        3 => Just(Renew),
+    ]
+}
+
+proptest! {
+    #![proptest_config(walks())]
+
+    #[test]
+    fn a_oneshot_is_as_the_model_says(steps in vec(with_one_value(), 10_000)) {
+        let bells = [Bell::new(), Bell::new()];
+        // Each value that is there has a share in this.
+        let values = Arc::new(());
+        let (first, second) = oneshot::channel();
+        let (mut sender, mut receiver) = (Some(first), Some(second));
+        // What the receiver will hear, and the task that waits for it.
+        let (mut end, mut waits) = (None, None);
+        for (number, step) in steps.into_iter().enumerate() {
+            let mut woken = None;
+            match step {
+                WithOneValue::Ask(task) => {
+                    let Some(asked) = &mut receiver else { continue };
+                    let answer = Pin::new(asked).poll(&mut Context::from_waker(&bells[task].1));
+                    assert_eq!(answer, end.take().map_or(Poll::Pending, Poll::Ready));
+                    match answer {
+                        Poll::Ready(_) => receiver = None,
+                        Poll::Pending => waits = Some(task),
+                    }
+                }
+                WithOneValue::Send => {
+                    let Some(sender) = sender.take() else { continue };
+                    let value = (number, values.clone());
+                    let expected = if receiver.is_some() { Ok(()) } else { Err(value.clone()) };
+                    assert_eq!(sender.send(value.clone()), expected);
+                    if receiver.is_some() {
+                        end = Some(Ok(value));
+                        woken = waits.take();
+                    }
+                }
+                WithOneValue::LookForReceiver => {
+                    let Some(sender) = &sender else { continue };
+                    assert_eq!(sender.is_closed(), receiver.is_none());
+                }
+                WithOneValue::DropSender => {
+                    if sender.take().is_some() && receiver.is_some() {
+                        end = Some(Err(RecvError));
+                        woken = waits.take();
+                    }
+                }
+                WithOneValue::DropReceiver => (receiver, end, waits) = (None, None, None),
+                WithOneValue::Renew => {
+                    // The old sender goes first, and is heard, before its receiver is gone.
+                    if sender.take().is_some() {
+                        woken = waits.take();
+                    }
+                    let new = oneshot::channel();
+                    (sender, receiver, end, waits) = (Some(new.0), Some(new.1), None, None);
+                }
+            }
+            for (task, (bell, _)) in bells.iter().enumerate() {
+                assert_eq!(bell.rung(), u32::from(woken == Some(task)), "task {task} was woken");
+                let kept = Arc::strong_count(bell) - 2;
+                assert_eq!(kept, usize::from(waits == Some(task)), "wakers of task {task} kept");
+            }
+            // The model has a clone of its own.
+            let there = usize::from(matches!(end, Some(Ok(_))));
+            assert_eq!(Arc::strong_count(&values) - 1, 2 * there, "values that are there");
+        }
     }
 }
