@@ -387,7 +387,7 @@ fn an_answer_says_why_there_is_no_page() {
     says("/round.html", 503, "cannot be read: too many levels of symbolic links.");
 
     let locked = sandbox.target("book/tower.svg");
-    fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
     // Root reads everything.
     if fs::read(&locked).is_err() {
         says("/tower.svg", 403, "cannot be read: permission denied.");
