@@ -46,7 +46,7 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     });
     match output {
         Ok(Some(output)) => output,
-        // It is in use further up the stack, or the thread is ending and it has gone.
+        // The parker is in use further up the stack, or the thread is ending and has dropped it.
         _ => run(future, &Parker::new()),
     }
 }
@@ -122,8 +122,8 @@ struct Signal {
 impl Signal {
     /// Returns when the flag is set, and clears it. For the signal's own thread only.
     fn sleep(&self) {
-        // No other code between the look and the park: it might park as well, and swallow the
-        // `unpark` of a wake that comes in between.
+        // No other code between the look and the park: it might park too, and swallow the `unpark`
+        // of a wake that comes in between.
         // ANCHOR: todo_4_2 sleep until the flag is set, and clear it
         while !self.woken.swap(false, Ordering::Acquire) {
             thread::park();

@@ -4,11 +4,11 @@
 //! The kernel knows what goes on at thousands of descriptors, and so far nobody lets it say so.
 //!
 //! **Idea.** Stevens' five models, doing the same job: read some pipes to their ends, and return
-//! the bytes as they came. They differ in who waits, for how many pipes, and in what one is told.
+//! the bytes as they came. They differ in who waits, for how many pipes, and in what they are told.
 //!
 //! **Invariants.**
 //! 1. *Nothing is lost:* all bytes of all pipes are returned, whatever signals interrupt the wait.
-//! 2. *None for itself:* no pipe has to wait until another one speaks; except in `blocking`, and in
+//! 2. *None held up:* no pipe has to wait until another one speaks; except in `blocking`, and in
 //!    `asynchronous` when the library runs out of helpers.
 //! 3. *Asleep:* while nothing comes, nothing is asked, except by `non_blocking`.
 //! 4. *A hint:* readiness that is reported and is not there costs a call, and never a sleep.
@@ -78,7 +78,7 @@ pub fn non_blocking(pipes: &[PipeReader]) -> io::Result<Vec<u8>> {
     Ok(arrivals)
 }
 
-/// From now on no read of these pipes waits; and for all that is known, all of them are open.
+/// From now on no read of these pipes waits; and as far as we know, all of them are open.
 fn opened(pipes: &[PipeReader]) -> io::Result<Vec<bool>> {
     pipes.iter().map(|pipe| sys::set_nonblocking(pipe).map(|()| true)).collect()
 }
@@ -88,7 +88,7 @@ fn opened(pipes: &[PipeReader]) -> io::Result<Vec<bool>> {
 /// Sleeps until any of the pipes has something to say, and asks those that have.
 pub fn multiplexed(pipes: &[PipeReader]) -> io::Result<Vec<u8>> {
     let mut table = rows(pipes)?;
-    // ANCHOR: todo_6_2 while rows are left: wait, ask who is ready, take out who has ended
+    // ANCHOR: todo_6_2 while rows are left: wait, ask what is ready, take out what has ended
     let mut arrivals = Vec::new();
     while table.iter().any(|row| row.fd >= 0) {
         match wait(&mut table) {
@@ -159,7 +159,7 @@ fn drain(pipe: &PipeReader, arrivals: &mut Vec<u8>) -> io::Result<Answer> {
 /// From now on the kernel sends this thread a signal when `pipe` has something to say.
 #[cfg(target_os = "linux")]
 pub fn announce(pipe: &PipeReader) -> io::Result<()> {
-    // From <fcntl.h>. `F_SETOWN` would name the process, and any thread of it get the signal.
+    // From <fcntl.h>. `F_SETOWN` would name the process, and any thread of it could get the signal.
     const F_SETSIG: libc::c_int = 10;
     const F_SETOWN_EX: libc::c_int = 15;
     const F_OWNER_TID: libc::c_int = 0;
@@ -175,7 +175,7 @@ pub fn announce(pipe: &PipeReader) -> io::Result<()> {
     Ok(())
 }
 
-/// Keeps `signals` for [`next_signal`] for as long as this thread lives: they end processes.
+/// Keeps `signals` for [`next_signal`] while this thread lives: unblocked, they end the process.
 #[cfg(target_os = "linux")]
 pub fn hold_back(signals: [libc::c_int; 2]) -> libc::sigset_t {
     // SAFETY: a set is an array of integers, and all zeros is the empty one.

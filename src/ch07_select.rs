@@ -8,7 +8,7 @@
 //!
 //! **Invariants.**
 //! 1. *Interest while somebody waits:* a descriptor that fired is not asked for again until
-//!    somebody waits for it again; else one unread byte would turn every sleep into a loop.
+//!    somebody waits for it again; otherwise one unread byte would turn every sleep into a loop.
 //! 2. *The newest:* of all the wakers left for a descriptor, the last one is woken.
 //! 3. *Out of range is an error:* a descriptor that the bit set has no bit for is refused.
 //! 4. *Released, then woken:* no borrow of the reactor is alive while a waker runs.
@@ -127,7 +127,7 @@ impl std::fmt::Debug for FdSet {
 struct Reactor {
     /// Who waits to read from a descriptor, and who waits to write to it.
     wakers: [BTreeMap<RawFd, Waker>; 2],
-    /// The reading end of a pipe of our own: it gets ready when another thread wakes us.
+    /// The reading end of a pipe of our own: it becomes ready when another thread wakes us.
     pipe: PipeReader,
     /// The writing end, for the wakers.
     sender: Arc<PipeWriter>,
@@ -154,13 +154,13 @@ fn with_reactor<T>(f: impl FnOnce(&mut Reactor) -> io::Result<T>) -> io::Result<
         Some(reactor) => f(reactor),
         none => f(none.insert(Reactor::new()?)),
     };
-    // An error means that the thread is ending, and that its reactor has gone before us.
+    // An error means that the thread is ending, and that its reactor is gone already.
     REACTOR.try_with(lend).map_err(io::Error::other)?
 }
 
 // ANCHOR: readable
-/// Ready when a read from `io` would not wait. Of several that wait for the same descriptor, the last
-/// one has its place. Cancel safe: nothing was read.
+/// Ready when a read from `io` would not wait. Of several waits for the same descriptor, the last
+/// one has the place. Cancel safe: nothing was read.
 ///
 /// # Errors
 /// When select(2) has no bit for it.
@@ -169,7 +169,7 @@ pub async fn readable(io: &impl AsFd) -> io::Result<()> {
 }
 
 // ANCHOR_END: readable
-/// Ready when a write to `io` would not wait. All else is as with [`readable`].
+/// Ready when a write to `io` would not wait. Everything else is as with [`readable`].
 pub async fn writable(io: &impl AsFd) -> io::Result<()> {
     Readiness::new(io, Direction::Write).await
 }
@@ -180,7 +180,7 @@ struct Readiness {
     fd: RawFd,
     /// To read from it or to write to it.
     direction: Direction,
-    /// Whether it has left a waker. When that has gone, the reactor took it: the descriptor is ready.
+    /// Whether it has left a waker. If that is gone, the reactor took it: the descriptor is ready.
     waiting: bool,
     /// The waker is in the reactor of one thread, so this is not `Send`.
     here: PhantomData<*const ()>,
@@ -203,7 +203,7 @@ impl Future for Readiness {
         let waiting = mem::replace(&mut self.waiting, true);
         let answer: Poll<()> = with_reactor(|reactor| {
             let wakers = &mut reactor.wakers[self.direction as usize];
-            // ANCHOR: todo_7_2 ready if it waited and its waker has gone, else leave the newest
+            // ANCHOR: todo_7_2 ready if it waited and its waker is gone, otherwise leave the newest
             if waiting && !wakers.contains_key(&self.fd) {
                 return Ok(Poll::Ready(()));
             }

@@ -8,7 +8,7 @@
 //! **Invariants.**
 //! 1. *Interest while somebody waits:* a row is watched while a waker stands there, and no longer.
 //! 2. *The newest:* however often it is used, a registration has one row, and two wakers in it.
-//! 3. *No stray wake:* a row is given away again only after whoever had it has let go of it.
+//! 3. *No stray wake:* a row is given away again only after its holder has let go of it.
 //! 4. *Released, then woken:* no borrow of the reactor is alive while a waker runs.
 //! 5. *A wake ends the sleep:* from any thread, and costs a system call only if there is a sleep.
 //!
@@ -33,7 +33,7 @@ use crate::sys;
 /// How the kernel is asked about the table.
 pub trait Backend {
     /// A row of the table watches `fd` for `events` from now on, perhaps none; with an `fd` of -1 it
-    /// is nobody's. Whoever cannot watch such a descriptor says so here.
+    /// is nobody's. A backend that cannot watch such a descriptor says so here.
     fn changed(&mut self, _row: usize, _fd: RawFd, _events: c_short) -> io::Result<()> {
         Ok(())
     }
@@ -87,7 +87,7 @@ impl Backend for BySelect {
 struct Reactor {
     /// What the kernel is asked. Row 0 is the pipe. A row with descriptor -1 is passed over.
     table: Vec<pollfd>,
-    /// Who waits at each row, in each direction.
+    /// The wakers at each row, one for each direction.
     wakers: Vec<[Option<Waker>; 2]>,
     /// The rows that nobody has.
     free: Vec<usize>,
@@ -100,7 +100,7 @@ struct Reactor {
 /// The sleep of a thread in its reactor.
 #[derive(Debug)]
 struct Sleep {
-    /// Whether the thread sleeps, or is about to. Set by it, cleared by whoever comes first.
+    /// Whether the thread sleeps, or is about to. Set by it, cleared by it or a wake.
     parked: AtomicBool,
     /// The pipe of row 0: a byte in it ends the sleep.
     pipe: (PipeReader, PipeWriter),
@@ -117,7 +117,7 @@ fn with_reactor<T>(f: impl FnOnce(&mut Reactor) -> io::Result<T>) -> io::Result<
         Some(reactor) => f(reactor),
         none => f(none.insert(new_reactor()?)),
     };
-    // An error means that the thread is ending, and that its reactor has gone before us.
+    // An error means that the thread is ending, and that its reactor is gone already.
     REACTOR.try_with(lend).map_err(io::Error::other)?
 }
 
@@ -141,13 +141,13 @@ pub fn ask_by(mut backend: Box<dyn Backend>) -> io::Result<Box<dyn Backend>> {
 }
 
 // ANCHOR: wait
-/// Sleeps until something is ready, at most for `timeout`, and wakes whoever waits for it. Only looks
-/// if `awake` holds; that is asked while the reactor is lent out, and must not use it. Returns early
-/// after a wake of a [`Root`], or when a signal comes. Fails as poll(2) and select(2).
+/// Sleeps until something is ready, at most for `timeout`, and wakes the futures that wait for it.
+/// Only looks if `awake` holds, which is asked while the reactor is lent out and must not use it.
+/// Returns early after a wake of a [`Root`], or on a signal. Fails as poll(2) and select(2).
 pub fn wait(timeout: Option<Duration>, awake: impl Fn() -> bool) -> io::Result<()> {
     let wakers: io::Result<Vec<Option<Waker>>> = with_reactor(|reactor| {
         // ANCHOR: todo_8_1 say that you are parked, look, ask, and fire the rows that are ready
-        // Whoever wakes stores first and looks for a sleeper then. Here it is the other way round, so
+        // A waker stores first, and then looks for a sleeper. Here it is the other way round, so
         // that one of the two sees the other. That needs one order of all four steps: `SeqCst`.
         reactor.sleep.parked.store(true, SeqCst);
         let timeout = if awake() { Some(Duration::ZERO) } else { timeout };
@@ -161,7 +161,7 @@ pub fn wait(timeout: Option<Duration>, awake: impl Fn() -> bool) -> io::Result<(
 // ANCHOR_END: wait
 
 impl Reactor {
-    /// Has `row` watch `fd` for whoever waits there.
+    /// Has `row` watch `fd` for the wakers that stand there.
     fn watch(&mut self, row: usize, fd: RawFd) -> io::Result<()> {
         let [read, write] = self.wakers[row].each_ref().map(|waker| c_short::from(waker.is_some()));
         let events = (read * POLLIN) | (write * POLLOUT);
@@ -172,15 +172,15 @@ impl Reactor {
 
 // ANCHOR: fire
 impl Reactor {
-    /// Takes the wakers at `row` whom its report concerns.
+    /// Takes the wakers at `row` that its report concerns.
     fn fire(&mut self, row: usize) -> [Option<Waker>; 2] {
         if row == 0 {
             sys::silence(&self.sleep.pipe.0);
             return [None, None];
         }
-        // ANCHOR: todo_8_2 take the wakers whom `revents` concerns, and watch for the others
+        // ANCHOR: todo_8_2 take the wakers that `revents` concerns, and watch for the others
         let pollfd { fd, revents, .. } = self.table[row];
-        // Errors and hang-ups concern both: whoever waits is to try, and be told by the call.
+        // Errors and hang-ups concern both: every waiter is to try, and the call will tell.
         let both = revents & (POLLERR | POLLHUP | POLLNVAL) != 0;
         let [read, write] = [POLLIN, POLLOUT].map(|event| both || revents & event != 0);
         let [reader, writer] = &mut self.wakers[row];
@@ -219,21 +219,21 @@ impl Registration {
     }
 
     /// Leaves the waker of `cx`, in place of the one before, and says whether there was one. It is
-    /// woken once, when the descriptor is ready in `direction` or may be: whoever is woken tries.
+    /// woken once, when the descriptor is ready in `direction` or may be: the woken future tries.
     pub fn wait_for(&self, direction: Direction, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut waker = Some(cx.waker().clone());
         with_reactor(|reactor| {
             std::mem::swap(&mut reactor.wakers[self.row][direction as usize], &mut waker);
             reactor.watch(self.row, self.fd)
         })?;
-        // The one before goes after the borrow: a task may go with it, and registrations with that.
+        // The older one is dropped after the borrow, perhaps with a task and its registrations.
         Ok(waker.is_some())
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // An error means that the thread is ending, and its reactor has gone before us.
+        // An error means that the thread is ending, and its reactor is gone already.
         let _wakers = with_reactor(|reactor| {
             reactor.free.push(self.row);
             let wakers = std::mem::take(&mut reactor.wakers[self.row]);
@@ -247,7 +247,7 @@ pub async fn ready_to(direction: Direction, io: &impl AsFd) -> io::Result<()> {
     let registration = Registration::new(io)?;
     let mut waiting = false;
     std::future::poll_fn(|cx| {
-        // A poll may have other reasons. But if our waker has gone, it was the reactor that took it.
+        // A poll may have other reasons. But if our waker is gone, the reactor took it.
         let fired = !registration.wait_for(direction, cx)? && std::mem::replace(&mut waiting, true);
         if fired { Poll::Ready(Ok(())) } else { Poll::Pending }
     })

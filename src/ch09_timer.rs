@@ -4,13 +4,13 @@
 //! to go on; `ch05_handoff` spends a thread on each sleep.
 //!
 //! **Idea.** A timer is a key in an ordered map. The first key bounds the next wait of the reactor;
-//! after the wait, whoever is due is woken.
+//! after the wait, all wakers that are due are woken.
 //!
 //! **Invariants.**
 //! 1. *Never early:* a sleep is not over before its deadline.
 //! 2. *In order:* of two timers that are due, the one with the earlier deadline is woken first.
 //! 3. *One entry:* however often it is polled, a sleep has one entry; over or dropped, it has none.
-//! 4. *Gone is gone:* who is dropped is not woken, not even by the timer that fires before it.
+//! 4. *Gone is gone:* a dropped sleep wakes nobody, even if the timer that fires before it drops it.
 //! 5. *No ticking:* the thread sleeps up to the first deadline, in one piece.
 //!
 //! **Still wrong.** Pipes and time are all that a future can wait for so far. The next layer, the
@@ -67,8 +67,8 @@ impl Sleep {
     fn leave(&self) {
         // ANCHOR: todo_9_1 remove the key from this thread's timers; no panic if they are gone
         if let Some(key) = self.key {
-            // An error means that the thread is ending, and that its timers have gone before us.
-            // The waker is dropped when the map is free again: that may run anybody's code.
+            // An error means that the thread is ending, and that its timers are gone already. The
+            // waker is dropped when the map is free again: that may run anybody's code.
             let _waker = TIMERS.try_with(|timers| timers.borrow_mut().remove(key));
         }
         // ANCHOR_END: todo_9_1
@@ -88,7 +88,7 @@ impl Future for Sleep {
             self.leave();
             return Poll::Ready(());
         }
-        // To clone a waker may run anybody's code as well, so that comes before.
+        // Cloning a waker may run anybody's code too, so it comes first.
         let waker = cx.waker().clone();
         let _old = TIMERS.with_borrow_mut(|timers| timers.insert(key, waker));
         Poll::Pending
@@ -103,7 +103,7 @@ impl Drop for Sleep {
     }
 }
 
-/// The timers of a thread: whom to wake, and when.
+/// The timers of a thread: which wakers to wake, and when.
 // ANCHOR: Timers
 #[derive(Debug, Default)]
 pub struct Timers {
@@ -172,19 +172,19 @@ pub fn pending_timers() -> usize {
     TIMERS.with_borrow(|timers| timers.wakers.len())
 }
 
-/// Sleeps until a descriptor is ready or a timer is due, unless `awake` holds; wakes whoever waited
-/// for it. Returns early when the thread is unparked, or when a signal comes.
+/// Sleeps until a descriptor is ready or a timer is due, unless `awake` holds; wakes the futures
+/// that waited for it. Returns early when the thread is unparked, or when a signal comes.
 ///
 /// # Errors
 /// What the system call says.
 // ANCHOR: wait
 pub fn wait(awake: impl Fn() -> bool) -> io::Result<()> {
-    // ANCHOR: todo_9_4 wait no longer than to the first deadline, then wake one by one who is due
+    // ANCHOR: todo_9_4 wait at most to the first deadline, then wake one by one all that are due
     let timeout = TIMERS.with_borrow(|timers| timers.timeout(Instant::now()));
     ch08_poll::wait(timeout, awake)?;
-    // Looked at once: timers that the woken start wait for the next round, so this one ends.
+    // Looked at once: timers that a woken task starts wait for the next round, so this one ends.
     let now = Instant::now();
-    // One by one, so that the map is free: whoever is woken may start timers and drop them.
+    // One by one, so that the map is free: a woken task may start timers and drop them.
     wake_all(iter::from_fn(|| TIMERS.with_borrow_mut(|timers| timers.pop_due(now))));
     Ok(())
     // ANCHOR_END: todo_9_4

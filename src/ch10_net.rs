@@ -4,14 +4,14 @@
 //! writes anything yet.
 //!
 //! **Idea.** Try first. A call that would wait says `WouldBlock`: leave the waker, be pending, and
-//! when woken try again. So a socket that is ready costs one system call, and none is trusted to
-//! be ready because somebody said so.
+//! when woken try again. So a socket that is ready costs one system call, and none is taken to be
+//! ready because of a report.
 //!
 //! **Invariants.**
 //! 1. *Never blocked:* every socket is non-blocking from its first moment on.
 //! 2. *Try again:* a wake may be false; only a call on the socket says how things are.
 //! 3. *Partial is normal:* a read or a write does as much as it can, and says how much.
-//! 4. *Connected is asked:* a socket that got writable may have failed; `SO_ERROR` knows.
+//! 4. *Connected is asked:* a socket that became writable may have failed; `SO_ERROR` knows.
 //! 5. *One fails alone:* an error of a peer is an error of that connection, and of no other.
 //!
 //! **Still wrong.** One future, one client: while the server talks to the first, the second waits.
@@ -125,7 +125,7 @@ impl TcpListener {
 
     /// Waits for the next connection. Cancel safe: what nobody took is there for the next call.
     /// Fails as accept(2); with too many open files the connection stays where it is, and the next
-    /// call fails at once as well: close something, or sleep a little.
+    /// call fails at once too: close something, or sleep a little.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         poll_fn(|cx| self.poll_accept(cx)).await
     }
@@ -195,7 +195,7 @@ impl TcpStream {
         sys::attempt("setsockopt", || self.io.io.set_nodelay(nodelay))
     }
 
-    /// Ends reading, writing or both. Fails as shutdown(2), but not when the connection has gone.
+    /// Ends reading, writing or both. Fails as shutdown(2), but not when the connection is gone.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match sys::attempt("shutdown", || self.io.io.shutdown(how)) {
             Err(error) if error.kind() == NotConnected => Ok(()),

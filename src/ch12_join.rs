@@ -4,18 +4,18 @@
 //! side, and each must own what it uses, and is awaited by a handle of its own.
 //!
 //! **Idea.** A future may poll others: it passes each poll on, keeps the outputs of those that are
-//! done, and is ready when all are. If they are many, each gets a waker of its own, and only who was
-//! woken is asked.
+//! done, and is ready when all are. If they are many, each gets a waker of its own, and only those
+//! that were woken are asked.
 //!
 //! **Invariants.**
 //! 1. *All at once:* the first poll polls every future; none of them waits for another one.
 //! 2. *Once:* a future that is done is dropped at once; its output stands where the future stood.
 //! 3. *Only the woken:* `join_all` polls each future once, and once more when it was woken.
-//! 4. *No lost wake:* who is woken, at any moment and by any thread, is polled after that.
-//! 5. *Together:* when a join ends, by its last output, an error, a panic or a drop, all go.
+//! 4. *No lost wake:* a future that is woken, at any moment, by any thread, is polled after that.
+//! 5. *Together:* when a join ends, by its last output, an error, a panic or a drop, all are gone.
 //!
-//! **Still wrong.** A join waits for the slowest. Who wants the first answer, or one in time, has to
-//! let go of the others; the next layer, the race, does.
+//! **Still wrong.** A join waits for the slowest. A wait for the first answer, or for one in time,
+//! has to let go of the others; the next layer, the race, does.
 
 use std::marker::PhantomData;
 use std::mem;
@@ -79,7 +79,7 @@ pin_project! {
     pub enum MaybeDone<F: Future> {
         /// It is being polled. → `Done`
         Future { #[pin] future: F },
-        /// It has gone, and this is its output. → `Gone`
+        /// It was dropped, and this is its output. → `Gone`
         Done { output: F::Output },
         /// The output was taken.
         Gone,
@@ -178,8 +178,8 @@ pub async fn join_all_naive<F: Future>(futures: impl IntoIterator<Item = F>) -> 
 }
 // ANCHOR_END: join_all_naive
 
-/// Who was woken, and whom to tell: what a future shares with the wakers of the futures it polls, its
-/// children. They have numbers.
+/// The numbers of the children that were woken, and whom to tell: what a future shares with the
+/// wakers of the futures it polls, its children.
 #[derive(Debug, Default)]
 pub struct WokenList(Mutex<State>);
 
@@ -224,7 +224,7 @@ impl WokenList {
         waker_fn(move || list.upgrade().iter().for_each(|list| list.wake(child)))
     }
 
-    /// Moves who was woken to the end of `woken`, and leaves `parent` as the one to tell of the next.
+    /// Moves the list to the end of `woken`, and leaves `parent` as the one to be told next.
     pub fn look(&self, parent: &Waker, woken: &mut impl Extend<usize>) {
         let newest = parent.clone();
         let mut state = self.0.lock().unwrap();
@@ -267,7 +267,7 @@ pub struct JoinAll<F: Future, T = Vec<<F as Future>::Output>> {
     left: usize,
     /// What their wakers write to.
     list: Arc<WokenList>,
-    /// Who is to be polled: all of them at first, then who was on the list.
+    /// The children to be polled: all of them at first, then those that were on the list.
     woken: Vec<usize>,
     /// Whether an output is the end of all; `None` when the end has come.
     is_end: Option<fn(&F::Output) -> bool>,
@@ -288,22 +288,22 @@ impl<F: Future, T> JoinAll<F, T> {
 // ANCHOR: element
 /// The element of a pinned slice at `place`, pinned as well.
 fn element<T>(slice: Pin<&mut [T]>, place: usize) -> Pin<&mut T> {
-    // SAFETY: what is in a pinned slice is moved by nobody, so an element stays where it is until it
-    // is dropped; and whoever gets it from here gets it pinned.
+    // SAFETY: nobody moves what is in a pinned slice, so an element stays where it is until it is
+    // dropped; and whoever gets it from here gets it pinned.
     unsafe { slice.map_unchecked_mut(|slice| &mut slice[place]) }
 }
 // ANCHOR_END: element
 
 // ANCHOR: poll_woken
 impl<F: Future, T> JoinAll<F, T> {
-    /// Polls who was woken. Ready when all are done, or when an output is the end of all.
+    /// Polls the children that were woken. Ready when all are done, or an output ends the join.
     fn poll_woken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let is_end = self.is_end.expect("`JoinAll` polled after it was ready");
-        // ANCHOR: todo_12_4 look at the list; poll who is on it and not done; mind the end
+        // ANCHOR: todo_12_4 look at the list; poll those on it that are not done; mind the end
         self.list.look(cx.waker(), &mut self.woken);
         for number in self.woken.drain(..) {
             let mut child = element(self.children.as_mut(), number);
-            // Who is done may have been woken once more.
+            // A child that is done may have been woken once more.
             let MaybeDoneState::Future { .. } = child.as_mut().project() else { continue };
             let mut cx = Context::from_waker(&self.wakers[number]);
             self.left -= usize::from(child.as_mut().poll(&mut cx).is_ready());

@@ -13,7 +13,7 @@
 //! 4. *Unlocked:* while a lock is held nobody is woken, and no waker and no value is dropped.
 //! 5. *Once grown:* neither a message nor a wait allocates.
 //!
-//! **Still wrong.** These are parts. Each server has to put them together by itself: to accept, to
+//! **Still wrong.** These are parts. Each server has to put them together on its own: to accept, to
 //! limit, to hand over, to end in good order. The next layer does it once.
 
 #![forbid(unsafe_code)]
@@ -28,10 +28,11 @@ use std::pin::Pin;
 use std::sync::Mutex as Lock;
 use std::task::{Context, Poll, Waker};
 
+use crate::budget;
 use crate::ch05_handoff::wake_all;
 
 // ANCHOR: WaitList
-/// The waiters, and the calls that found none. It stands behind a lock, together with what they are about.
+/// The waiters, and the calls that found none. It stands behind a lock, with what they are about.
 #[derive(Debug)]
 struct WaitList<S> {
     /// What the calls are about, as far as there is more to it than their number.
@@ -221,6 +222,7 @@ impl Semaphore {
     /// Waits for a permit; an error, if the semaphore is or gets closed. Cancel safe: dropped, it has
     /// taken no permit, and has lost its place in the queue.
     pub async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        budget::spend().await;
         // ANCHOR: todo_14_4 a permit, if there is one now; if not, a place in the queue
         if let Ok(permit) = self.try_acquire() {
             return Ok(permit);
@@ -301,6 +303,7 @@ pub struct MutexGuard<'a, T> {
 impl<T> Mutex<T> {
     /// Waits for the value. Cancel safe: dropped, it has lost its place in the queue, and no more.
     pub async fn lock(&self) -> MutexGuard<'_, T> {
+        budget::spend().await;
         if let Ok(guard) = self.try_lock() {
             return guard;
         }

@@ -196,7 +196,7 @@ pub fn recv(mut socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Writes to `socket`: as much of `bytes` as there is room for. std sends them in a way that makes a
-/// peer that has gone an error, and not a signal.
+/// peer that is gone an error, and not a signal.
 ///
 /// # Errors
 /// What send(2) says.

@@ -2,7 +2,8 @@
 //! examples do, and every chapter has the same shape.
 //!
 //! Each test reports everything it finds. While you write one chapter, `CHAPTER=04-park` hides what
-//! is said about the others. `BLESS=1 cargo test --test book` writes `output.txt` and `trace.md`.
+//! is said about the others. `BLESS=1 cargo test --test book` writes `output.txt` and `trace.md`,
+//! and the table of how-fast.md.
 
 #![cfg(not(miri))] // Reads the source tree and starts processes.
 
@@ -25,6 +26,8 @@ use tree::{
     read_if_there,
 };
 
+#[path = "book/bench.rs"]
+mod bench;
 #[path = "book/page.rs"]
 mod page;
 #[path = "book/picture.rs"]
@@ -482,6 +485,22 @@ fn every_chapter_quotes_what_its_layer_marks() {
         );
     }
     problems.report();
+}
+
+/// The table of "How fast is it?" is that of the run which the page quotes in full.
+#[test]
+fn the_table_of_the_bench_is_that_of_its_run() {
+    const PAGE: &str = "chapters/how-fast.md";
+    let page = read(PAGE);
+    let (before, rest) =
+        page.split_once("|---|---|---:|---:|---:|---:|\n").expect("a table's head");
+    let (shown, after) = rest.split_once("\n\n").expect("a line behind the table");
+    let wanted = bench::table();
+    if std::env::var_os("BLESS").is_some() {
+        let head = "|---|---|---:|---:|---:|---:|\n";
+        return fs::write(absolute(PAGE), format!("{before}{head}{wanted}\n{after}")).unwrap();
+    }
+    assert_eq!(shown.to_owned() + "\n", wanted, "{PAGE} is stale: BLESS=1 cargo test --test book");
 }
 
 /// Code in prose is a quote, or `cargo test --doc` compiles it.

@@ -867,10 +867,12 @@ mod cuts {
         a_timeout_is_as_safe_as_what_it_limits: "Timeout" "TimeoutOfReadExact";
         a_race_is_as_safe_as_its_sides: "Race" "RaceOfReadExact" "Select" "SelectOfReadExact";
         a_join_takes_the_outputs_along: "Join" "TryJoin" "JoinAll" "TryJoinAll";
+        the_budget: "Spend";
     }
 
     /// Whose docs say something about cancel safety, and the rows in which that is tried.
     const SAID: &[(&str, &[&str])] = &[
+        ("budget::spend", &["Spend"]),
         ("ch07_select::readable", &["Readable"]),
         ("ch08_poll::ready_to", &["ReadyTo"]),
         ("ch09_timer::sleep", &["Sleep"]),

@@ -1110,3 +1110,72 @@ fn a_receiver_is_a_stream() {
 fn a_channel_without_room_is_refused() {
     channel::<u32>(0);
 }
+
+// ── The budget ──
+
+/// A permit that is always there, a mutex that nobody else wants, and a channel that another thread fills
+/// as fast as it is emptied: a task that takes them in a loop gives way after 128 of them.
+#[cfg(all(unix, not(miri)))] // Layer 11's reactor.
+#[test]
+fn what_is_always_ready_starves_nobody() {
+    use std::rc::Rc;
+
+    within(LIMIT, || {
+        let beside = |work: Pin<Box<dyn Future<Output = ()>>>, done: Rc<Cell<u32>>| {
+            under_await::block_on(async move {
+                let task = under_await::spawn(work);
+                let mut most = 0;
+                while !task.is_finished() {
+                    most = most.max(done.take());
+                    under_await::yield_now().await;
+                }
+                assert!((100..=128).contains(&most), "{most} operations in one poll");
+            });
+        };
+        let done = Rc::new(Cell::new(0));
+        let count = |done: &Rc<Cell<u32>>| done.set(done.get() + 1);
+
+        let (semaphore, counter) = (Semaphore::new(1), done.clone());
+        beside(
+            Box::pin(async move {
+                for _ in 0..1000 {
+                    drop(semaphore.acquire().await.unwrap());
+                    count(&counter);
+                }
+            }),
+            done.clone(),
+        );
+        let (mutex, counter) = (Mutex::new(()), done.clone());
+        beside(
+            Box::pin(async move {
+                for _ in 0..1000 {
+                    drop(mutex.lock().await);
+                    count(&counter);
+                }
+            }),
+            done.clone(),
+        );
+        let ((sender, mut receiver), counter) = (unbounded(), done.clone());
+        (0..1000).for_each(|n| sender.send(n).unwrap());
+        drop(sender);
+        beside(
+            Box::pin(async move {
+                while receiver.recv().await.is_some() {
+                    count(&counter);
+                }
+            }),
+            done.clone(),
+        );
+        let ((sender, receiver), counter) = (channel(1000), done.clone());
+        beside(
+            Box::pin(async move {
+                for n in 0..1000 {
+                    sender.send(n).await.unwrap();
+                    count(&counter);
+                }
+                drop(receiver);
+            }),
+            done.clone(),
+        );
+    });
+}

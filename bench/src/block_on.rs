@@ -24,21 +24,37 @@ pub(crate) fn measure() {
             timed("by hand: one poll", |n| ready(n, ch02_block_on::block_on)),
         ],
     );
-    let tokio = crate::tasks::tokio();
+    let park = ch04_park::block_on::<Reaches>;
     compare(
-        "block_on, woken by another thread, there and back (layers 4 and 11)",
+        "block_on, woken by another thread, there and back (layer 4)",
         "ns",
         5_000,
         vec![
-            timed("under_await, layer 4", |n| round_trips(n, ch04_park::block_on)),
-            timed("under_await, layer 11", |n| round_trips(n, under_await::block_on)),
-            timed("futures", |n| round_trips(n, futures::executor::block_on)),
-            timed("futures-lite", |n| round_trips(n, futures_lite::future::block_on)),
-            timed("pollster", |n| round_trips(n, pollster::block_on)),
-            timed("tokio, on one side", |n| tokio_round_trips(n, &tokio)),
+            timed("under_await", |n| round_trips(n, park, park)),
+            timed("futures", |n| round_trips(n, theirs, theirs)),
+            timed("futures-lite", |n| {
+                round_trips(n, futures_lite::future::block_on, futures_lite::future::block_on);
+            }),
+            timed("pollster", |n| round_trips(n, pollster::block_on, pollster::block_on)),
             timed("by hand: park, unpark", bare_round_trips),
         ],
     );
+    let tokio = crate::tasks::tokio();
+    compare(
+        "the same, and one of the two runs tasks, timers and sockets as well (layer 11)",
+        "ns",
+        5_000,
+        vec![
+            timed("under_await", |n| round_trips(n, under_await::block_on, theirs)),
+            timed("tokio, current_thread", |n| round_trips(n, |f| tokio.block_on(f), theirs)),
+            timed("smol: async-io", |n| round_trips(n, async_io::block_on, theirs)),
+        ],
+    );
+}
+
+/// The executor on the other side of a runtime.
+fn theirs(future: Reaches) {
+    futures::executor::block_on(future);
 }
 
 /// Runs `n` futures that are ready.
@@ -48,36 +64,20 @@ fn ready(n: u64, block_on: impl Fn(std::future::Ready<u64>) -> u64) {
     }
 }
 
-/// Two threads wake each other in turn, `n` times; each runs its half by `block_on`.
-fn round_trips(n: u64, block_on: impl Fn(Reaches) + Sync) {
+/// Two threads wake each other in turn, `n` times; each runs its half by a `block_on`.
+fn round_trips(n: u64, here: impl Fn(Reaches), there: impl Fn(Reaches) + Send) {
     let (ping, pong) = (Arc::new(Slot::default()), Arc::new(Slot::default()));
+    let (ping_there, pong_there) = (ping.clone(), pong.clone());
     thread::scope(|scope| {
-        scope.spawn(|| {
+        scope.spawn(move || {
             for count in 1..=n {
-                block_on(Reaches { slot: ping.clone(), count });
-                pong.advance();
+                there(Reaches { slot: ping_there.clone(), count });
+                pong_there.advance();
             }
         });
         for count in 1..=n {
             ping.advance();
-            block_on(Reaches { slot: pong.clone(), count });
-        }
-    });
-}
-
-/// The same with tokio here and futures there.
-fn tokio_round_trips(n: u64, tokio: &tokio::runtime::Runtime) {
-    let (ping, pong) = (Arc::new(Slot::default()), Arc::new(Slot::default()));
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            for count in 1..=n {
-                futures::executor::block_on(Reaches { slot: ping.clone(), count });
-                pong.advance();
-            }
-        });
-        for count in 1..=n {
-            ping.advance();
-            tokio.block_on(Reaches { slot: pong.clone(), count });
+            here(Reaches { slot: pong.clone(), count });
         }
     });
 }

@@ -1,4 +1,4 @@
-//! The layers beside their peers, in one run: `cargo run --release -p bench`, or with a word from a
+//! The layers beside their peers, in one run: `cargo run --release -p bench`, or with words from a
 //! title for those workloads alone.
 //!
 //! The workloads are those of the chapter "How fast is it?", which quotes this table.

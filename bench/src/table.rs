@@ -40,7 +40,8 @@ fn per(time: Duration, size: u64) -> f64 {
 /// Prints the medians in `unit`, and their ratios to the first peer's, which is ours. Every round is
 /// `size` times the workload.
 pub(crate) fn compare(title: &str, unit: &str, size: u64, mut peers: Vec<Peer<'_>>) {
-    if !std::env::args().nth(1).is_none_or(|wanted| title.contains(&wanted)) {
+    let wanted = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+    if !title.contains(&wanted) {
         return;
     }
     let mut results = vec![Vec::new(); peers.len()];

@@ -104,8 +104,8 @@ pub fn in_a_hurry() -> &'static RawWakerVTable {
 }
 
 /// How many own a thing that no `Arc` holds: what a runtime keeps in the head of a task. Cloning a
-/// waker adds an owner, dropping one removes an owner, and who removes the last one frees the task.
-/// It is written with the model's atomics, so that the checks can play every order of its steps.
+/// waker adds an owner, dropping one removes an owner, and whoever removes the last frees it. It is
+/// written with the model's atomics, so that the checks can play every order of its steps.
 #[derive(Debug)]
 pub struct Owners {
     /// Changed by `add` and `remove` alone.
@@ -128,8 +128,8 @@ impl Owners {
     /// One owner less. `true` if that was the last one, and the caller is to free.
     pub fn remove(&self) -> bool {
         // ANCHOR: todo_3_8 what `remove_in_two_steps` below wants, so that exactly one frees
-        // `Release`: what this owner did comes before the freeing. `Acquire`: what the others did
-        // does so too, if it is us who free.
+        // `Release`: what this owner did comes before the freeing. `Acquire`: so does what the
+        // others did, if this owner is the one that frees.
         self.count.fetch_sub(1, Ordering::AcqRel) == 1
         // ANCHOR_END: todo_3_8
     }

@@ -175,8 +175,8 @@ pub mod extend {
     }
 
     /// How many own a thing that no `Arc` holds: what a runtime keeps in the head of a task. Cloning a
-    /// waker adds an owner, dropping one removes an owner, and who removes the last one frees the task.
-    /// It is written with the model's atomics, so that the checks can play every order of its steps.
+    /// waker adds an owner, dropping one removes an owner, and whoever removes the last frees it. It is
+    /// written with the model's atomics, so that the checks can play every order of its steps.
     #[derive(Debug)]
     pub struct Owners {
         /// Changed by `add` and `remove` alone.

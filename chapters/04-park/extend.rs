@@ -1,7 +1,7 @@
 // What chapter 4 asks beyond its layer.
 //
 // `model` has std's atomics, locks and parking once more. They do what std's do, and stop at every
-// step for the checks, which play the steps in every order. In your file the layer has them as well.
+// step for the checks, which play the steps in every order. In your file the layer has them too.
 // The checks play the layer in every order.
 
 use std::pin::pin;
@@ -64,7 +64,7 @@ pub fn block_on_for<F: Future>(future: F, limit: Duration) -> Option<F::Output> 
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return Some(output);
         }
-        // `None` here: a future that is woken again and again has its time too.
+        // `None` here: a future that is woken again and again has its limit too.
         let left = deadline.checked_duration_since(Instant::now())?;
         let woken = signal.woken.lock().unwrap();
         let slept = signal.changed.wait_timeout_while(woken, left, |woken| !*woken);

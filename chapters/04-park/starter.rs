@@ -48,7 +48,7 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     });
     match output {
         Ok(Some(output)) => output,
-        // It is in use further up the stack, or the thread is ending and it has gone.
+        // The parker is in use further up the stack, or the thread is ending and has dropped it.
         _ => run(future, &Parker::new()),
     }
 }
@@ -109,8 +109,8 @@ struct Signal {
 impl Signal {
     /// Returns when the flag is set, and clears it. For the signal's own thread only.
     fn sleep(&self) {
-        // No other code between the look and the park: it might park as well, and swallow the
-        // `unpark` of a wake that comes in between.
+        // No other code between the look and the park: it might park too, and swallow the `unpark`
+        // of a wake that comes in between.
         todo!("4.2: sleep until the flag is set, and clear it")
     }
 }
@@ -132,7 +132,7 @@ pub mod extend {
     // What chapter 4 asks beyond its layer.
     //
     // `model` has std's atomics, locks and parking once more. They do what std's do, and stop at every
-    // step for the checks, which play the steps in every order. In your file the layer has them as well.
+    // step for the checks, which play the steps in every order. In your file the layer has them too.
     // The checks play the layer in every order.
 
     use std::pin::pin;

@@ -124,8 +124,8 @@ impl LocklessCell {
             return;
         }
         let older = self.slot.with(|slot| slot.replace(waker.clone()));
-        // `Release`: whoever is at the slot next sees the waker. `Acquire`: who left a note had done
-        // something before, and the poll that we ask for is to see it.
+        // `Release`: whoever is at the slot next sees the waker. `Acquire`: whoever left a note had
+        // done something before, and the poll that we ask for is to see it.
         if self.state.swap(FREE, Ordering::AcqRel) != KEEPING {
             waker.wake_by_ref();
         }

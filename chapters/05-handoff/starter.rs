@@ -11,7 +11,7 @@
 //! 1. *No gap:* to look and to leave a waker is one step; no completion comes in between.
 //! 2. *The newest:* of all the wakers left, the last one is woken, once, and no other.
 //! 3. *Unlocked:* while the lock is held nobody is woken, and no waker and no value is dropped.
-//! 4. *An end for both:* each side learns that the other has gone.
+//! 4. *An end for both:* each side learns that the other is gone.
 //!
 //! **Still wrong.** Whoever completes is another thread: one for each sleep, one for each socket.
 //! The kernel can watch thousands of things at once, and the next layer asks it how.
@@ -55,9 +55,9 @@ enum State<T> {
     Empty(Option<Waker>),
     /// The value is on its way. → `Closed`
     Sent(T),
-    /// The sender has gone without sending. → `Closed`
+    /// The sender was dropped without sending. → `Closed`
     Abandoned,
-    /// The receiver has its answer, or has gone.
+    /// The receiver has its answer, or was dropped.
     Closed,
 }
 
@@ -104,7 +104,7 @@ impl<T> Sender<T> {
     /// Sends `value` and wakes the receiver.
     ///
     /// # Errors
-    /// Gives the value back if the receiver has gone.
+    /// Gives the value back if the receiver is gone.
     pub fn send(self, value: T) -> Result<(), T> {
         match self.complete(State::Sent(value)) {
             Err(State::Sent(value)) => Err(value),
@@ -112,7 +112,7 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Whether the receiver has gone, so that nobody will take a value.
+    /// Whether the receiver is gone, so that nobody will take a value.
     pub fn is_closed(&self) -> bool {
         matches!(*self.state.lock().unwrap(), State::Closed)
     }
@@ -120,7 +120,7 @@ impl<T> Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        // An error means that there is nobody to tell: a value was sent, or the receiver has gone.
+        // An error means that there is nobody to tell: a value was sent, or the receiver is gone.
         let _ = self.complete(State::Abandoned);
     }
 }
@@ -132,7 +132,7 @@ impl<T> Drop for Receiver<T> {
     }
 }
 
-/// A place for one waker: for futures that keep what they wait for elsewhere, in an atomic say.
+/// A place for one waker: for futures that keep what they wait for elsewhere, say in an atomic.
 ///
 /// They leave the waker first and look second. What completes them sets first and wakes second. So
 /// whoever comes later sees what the other one did.

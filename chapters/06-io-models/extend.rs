@@ -102,8 +102,8 @@ pub fn errno() -> *mut libc::c_int {
 
 /// Sends `input` to `server`, and returns all that it sends back, until it closes the connection.
 ///
-/// It sends and receives in one loop: a server that answers while it reads would else fill one
-/// buffer, and this side the other, and neither would get on.
+/// It sends and receives in one loop: a server that answers while it reads would otherwise fill one
+/// buffer, and this side the other, and neither would get any further.
 pub fn exchange(input: &[u8], server: &TcpStream) -> io::Result<Vec<u8>> {
     server.set_nonblocking(true)?;
     // ANCHOR: todo_6_6 mend `exchange_hastily`: tell the server of the end, and wait for its own
@@ -202,7 +202,7 @@ pub fn on_signal(
 }
 
 // ANCHOR: on_signal_hastily
-/// The version to mend: a signal, a read.
+/// The version to mend: one read for each signal.
 pub fn on_signal_hastily(
     said: Option<RawFd>,
     pipes: &[PipeReader],

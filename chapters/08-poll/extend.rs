@@ -92,7 +92,7 @@ impl<T> Slots<T> {
 /// # Errors
 /// When one of them cannot be watched.
 pub async fn ready_of(direction: Direction, ios: &[impl AsFd]) -> io::Result<Vec<usize>> {
-    // ANCHOR: todo_8_4 a registration each; at every poll, see which wakers have gone
+    // ANCHOR: todo_8_4 a registration each; at every poll, see which wakers are gone
     let registrations = ios.iter().map(Registration::new).collect::<io::Result<Vec<_>>>()?;
     let mut waiting = false;
     poll_fn(|cx| {
@@ -109,9 +109,9 @@ pub async fn ready_of(direction: Direction, ios: &[impl AsFd]) -> io::Result<Vec
     // ANCHOR_END: todo_8_4
 }
 
-/// The two flags of this layer, to be repaired: somebody wanted to spare a store. The flags are the
-/// model's, and in place of the pipe there is the model's parking, so that the checks can play every
-/// order of the steps in `sleep` and in `wake`.
+/// The two flags of this layer, to be repaired: somebody wanted to save a store. The flags are the
+/// model's, and in place of the pipe there is the model's parking, so that the checks can play
+/// every order of the steps in `sleep` and in `wake`.
 #[derive(Debug)]
 pub struct Sleeper {
     /// Set by `wake`, cleared by `sleep`.
@@ -150,7 +150,7 @@ impl Sleeper {
         // ANCHOR_END: todo_8_5
     }
 
-    /// The version to mend. Who has been woken does not sleep, and need not say that it does.
+    /// The version to mend. A thread that was woken does not sleep, and need not say that it does.
     pub fn sleep_sparingly(&self) {
         while !self.woken.swap(false, SeqCst) {
             if !self.woken.load(SeqCst) {

@@ -8,7 +8,7 @@
 //! **Invariants.**
 //! 1. *Interest while somebody waits:* a row is watched while a waker stands there, and no longer.
 //! 2. *The newest:* however often it is used, a registration has one row, and two wakers in it.
-//! 3. *No stray wake:* a row is given away again only after whoever had it has let go of it.
+//! 3. *No stray wake:* a row is given away again only after its holder has let go of it.
 //! 4. *Released, then woken:* no borrow of the reactor is alive while a waker runs.
 //! 5. *A wake ends the sleep:* from any thread, and costs a system call only if there is a sleep.
 //!
@@ -35,7 +35,7 @@ use under_await::sys;
 /// How the kernel is asked about the table.
 pub trait Backend {
     /// A row of the table watches `fd` for `events` from now on, perhaps none; with an `fd` of -1 it
-    /// is nobody's. Whoever cannot watch such a descriptor says so here.
+    /// is nobody's. A backend that cannot watch such a descriptor says so here.
     fn changed(&mut self, _row: usize, _fd: RawFd, _events: c_short) -> io::Result<()> {
         Ok(())
     }
@@ -88,7 +88,7 @@ impl Backend for BySelect {
 struct Reactor {
     /// What the kernel is asked. Row 0 is the pipe. A row with descriptor -1 is passed over.
     table: Vec<pollfd>,
-    /// Who waits at each row, in each direction.
+    /// The wakers at each row, one for each direction.
     wakers: Vec<[Option<Waker>; 2]>,
     /// The rows that nobody has.
     free: Vec<usize>,
@@ -101,7 +101,7 @@ struct Reactor {
 /// The sleep of a thread in its reactor.
 #[derive(Debug)]
 struct Sleep {
-    /// Whether the thread sleeps, or is about to. Set by it, cleared by whoever comes first.
+    /// Whether the thread sleeps, or is about to. Set by it, cleared by it or a wake.
     parked: AtomicBool,
     /// The pipe of row 0: a byte in it ends the sleep.
     pipe: (PipeReader, PipeWriter),
@@ -118,7 +118,7 @@ fn with_reactor<T>(f: impl FnOnce(&mut Reactor) -> io::Result<T>) -> io::Result<
         Some(reactor) => f(reactor),
         none => f(none.insert(new_reactor()?)),
     };
-    // An error means that the thread is ending, and that its reactor has gone before us.
+    // An error means that the thread is ending, and that its reactor is gone already.
     REACTOR.try_with(lend).map_err(io::Error::other)?
 }
 
@@ -141,9 +141,9 @@ pub fn ask_by(mut backend: Box<dyn Backend>) -> io::Result<Box<dyn Backend>> {
     })
 }
 
-/// Sleeps until something is ready, at most for `timeout`, and wakes whoever waits for it. Only looks
-/// if `awake` holds; that is asked while the reactor is lent out, and must not use it. Returns early
-/// after a wake of a [`Root`], or when a signal comes. Fails as poll(2) and select(2).
+/// Sleeps until something is ready, at most for `timeout`, and wakes the futures that wait for it.
+/// Only looks if `awake` holds, which is asked while the reactor is lent out and must not use it.
+/// Returns early after a wake of a [`Root`], or on a signal. Fails as poll(2) and select(2).
 pub fn wait(timeout: Option<Duration>, awake: impl Fn() -> bool) -> io::Result<()> {
     let wakers: io::Result<Vec<Option<Waker>>> = with_reactor(|reactor| {
         todo!("8.1: say that you are parked, look, ask, and fire the rows that are ready")
@@ -152,7 +152,7 @@ pub fn wait(timeout: Option<Duration>, awake: impl Fn() -> bool) -> io::Result<(
 }
 
 impl Reactor {
-    /// Has `row` watch `fd` for whoever waits there.
+    /// Has `row` watch `fd` for the wakers that stand there.
     fn watch(&mut self, row: usize, fd: RawFd) -> io::Result<()> {
         let [read, write] = self.wakers[row].each_ref().map(|waker| c_short::from(waker.is_some()));
         let events = (read * POLLIN) | (write * POLLOUT);
@@ -162,13 +162,13 @@ impl Reactor {
 }
 
 impl Reactor {
-    /// Takes the wakers at `row` whom its report concerns.
+    /// Takes the wakers at `row` that its report concerns.
     fn fire(&mut self, row: usize) -> [Option<Waker>; 2] {
         if row == 0 {
             sys::silence(&self.sleep.pipe.0);
             return [None, None];
         }
-        todo!("8.2: take the wakers whom `revents` concerns, and watch for the others")
+        todo!("8.2: take the wakers that `revents` concerns, and watch for the others")
     }
 }
 
@@ -200,21 +200,21 @@ impl Registration {
     }
 
     /// Leaves the waker of `cx`, in place of the one before, and says whether there was one. It is
-    /// woken once, when the descriptor is ready in `direction` or may be: whoever is woken tries.
+    /// woken once, when the descriptor is ready in `direction` or may be: the woken future tries.
     pub fn wait_for(&self, direction: Direction, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut waker = Some(cx.waker().clone());
         with_reactor(|reactor| {
             std::mem::swap(&mut reactor.wakers[self.row][direction as usize], &mut waker);
             reactor.watch(self.row, self.fd)
         })?;
-        // The one before goes after the borrow: a task may go with it, and registrations with that.
+        // The older one is dropped after the borrow, perhaps with a task and its registrations.
         Ok(waker.is_some())
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // An error means that the thread is ending, and its reactor has gone before us.
+        // An error means that the thread is ending, and its reactor is gone already.
         let _wakers = with_reactor(|reactor| {
             reactor.free.push(self.row);
             let wakers = std::mem::take(&mut reactor.wakers[self.row]);
@@ -228,7 +228,7 @@ pub async fn ready_to(direction: Direction, io: &impl AsFd) -> io::Result<()> {
     let registration = Registration::new(io)?;
     let mut waiting = false;
     std::future::poll_fn(|cx| {
-        // A poll may have other reasons. But if our waker has gone, it was the reactor that took it.
+        // A poll may have other reasons. But if our waker is gone, the reactor took it.
         let fired = !registration.wait_for(direction, cx)? && std::mem::replace(&mut waiting, true);
         if fired { Poll::Ready(Ok(())) } else { Poll::Pending }
     })
@@ -375,12 +375,12 @@ pub mod extend {
     /// # Errors
     /// When one of them cannot be watched.
     pub async fn ready_of(direction: Direction, ios: &[impl AsFd]) -> io::Result<Vec<usize>> {
-        todo!("8.4: a registration each; at every poll, see which wakers have gone")
+        todo!("8.4: a registration each; at every poll, see which wakers are gone")
     }
 
-    /// The two flags of this layer, to be repaired: somebody wanted to spare a store. The flags are the
-    /// model's, and in place of the pipe there is the model's parking, so that the checks can play every
-    /// order of the steps in `sleep` and in `wake`.
+    /// The two flags of this layer, to be repaired: somebody wanted to save a store. The flags are the
+    /// model's, and in place of the pipe there is the model's parking, so that the checks can play
+    /// every order of the steps in `sleep` and in `wake`.
     #[derive(Debug)]
     pub struct Sleeper {
         /// Set by `wake`, cleared by `sleep`.
@@ -411,7 +411,7 @@ pub mod extend {
             todo!("8.5: what `sleep_sparingly` below is meant to do, right in every order")
         }
 
-        /// The version to mend. Who has been woken does not sleep, and need not say that it does.
+        /// The version to mend. A thread that was woken does not sleep, and need not say that it does.
         pub fn sleep_sparingly(&self) {
             while !self.woken.swap(false, SeqCst) {
                 if !self.woken.load(SeqCst) {

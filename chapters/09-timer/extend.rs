@@ -61,7 +61,7 @@ impl Ticker {
 
 /// What to tell `poll(2)`, which counts in whole milliseconds and takes -1 for "for ever": so that
 /// it does not return before `timeout` is over, and no later than it has to. What is too long for
-/// an `i32` becomes the longest wait there is; whoever waits looks at the clock and waits again.
+/// an `i32` becomes the longest wait there is; the caller looks at the clock and waits again.
 pub fn milliseconds(timeout: Option<Duration>) -> i32 {
     // ANCHOR: todo_9_6 what `milliseconds_in_short` is meant to be, right for every duration
     match timeout {

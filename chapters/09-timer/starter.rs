@@ -4,13 +4,13 @@
 //! to go on; `ch05_handoff` spends a thread on each sleep.
 //!
 //! **Idea.** A timer is a key in an ordered map. The first key bounds the next wait of the reactor;
-//! after the wait, whoever is due is woken.
+//! after the wait, all wakers that are due are woken.
 //!
 //! **Invariants.**
 //! 1. *Never early:* a sleep is not over before its deadline.
 //! 2. *In order:* of two timers that are due, the one with the earlier deadline is woken first.
 //! 3. *One entry:* however often it is polled, a sleep has one entry; over or dropped, it has none.
-//! 4. *Gone is gone:* who is dropped is not woken, not even by the timer that fires before it.
+//! 4. *Gone is gone:* a dropped sleep wakes nobody, even if the timer that fires before it drops it.
 //! 5. *No ticking:* the thread sleeps up to the first deadline, in one piece.
 //!
 //! **Still wrong.** Pipes and time are all that a future can wait for so far. The next layer, the
@@ -87,7 +87,7 @@ impl Drop for Sleep {
     }
 }
 
-/// The timers of a thread: whom to wake, and when.
+/// The timers of a thread: which wakers to wake, and when.
 #[derive(Debug, Default)]
 pub struct Timers {
     /// The earliest deadline is the first key.
@@ -149,13 +149,13 @@ pub fn pending_timers() -> usize {
     TIMERS.with_borrow(|timers| timers.wakers.len())
 }
 
-/// Sleeps until a descriptor is ready or a timer is due, unless `awake` holds; wakes whoever waited
-/// for it. Returns early when the thread is unparked, or when a signal comes.
+/// Sleeps until a descriptor is ready or a timer is due, unless `awake` holds; wakes the futures
+/// that waited for it. Returns early when the thread is unparked, or when a signal comes.
 ///
 /// # Errors
 /// What the system call says.
 pub fn wait(awake: impl Fn() -> bool) -> io::Result<()> {
-    todo!("9.4: wait no longer than to the first deadline, then wake one by one who is due")
+    todo!("9.4: wait at most to the first deadline, then wake one by one all that are due")
 }
 
 /// Runs `future` to completion on this thread, which sleeps in the kernel while it is pending, and
@@ -309,7 +309,7 @@ pub mod extend {
 
     /// What to tell `poll(2)`, which counts in whole milliseconds and takes -1 for "for ever": so that
     /// it does not return before `timeout` is over, and no later than it has to. What is too long for
-    /// an `i32` becomes the longest wait there is; whoever waits looks at the clock and waits again.
+    /// an `i32` becomes the longest wait there is; the caller looks at the clock and waits again.
     pub fn milliseconds(timeout: Option<Duration>) -> i32 {
         todo!("9.6: what `milliseconds_in_short` is meant to be, right for every duration")
     }

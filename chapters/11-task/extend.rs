@@ -35,7 +35,7 @@ mod crew {
         here: PhantomData<*const ()>,
     }
 
-    /// Who is to be polled, first come, first served. Any thread may add to it.
+    /// The tasks to be polled, first come, first served. Any thread may add to it.
     type Line = Mutex<VecDeque<Arc<dyn Work>>>;
 
     /// A task of a crew.
@@ -62,7 +62,7 @@ mod crew {
         /// Polls the future, and drops it when it is ready.
         ///
         /// # Safety
-        /// On the crew's thread, and not inside of another `work` of this member.
+        /// On the crew's thread, and not inside another `work` of this member.
         unsafe fn work(self: Arc<Self>);
 
         /// Drops the future.
@@ -81,7 +81,7 @@ mod crew {
             self.all.push(member);
         }
 
-        /// Polls whoever is in the line, until nobody is.
+        /// Polls the members in the line, until it is empty.
         pub fn run(&mut self) {
             while let Some(member) = { self.line.lock().unwrap().pop_front() } {
                 // SAFETY: this is the crew's thread, for a crew is not `Send`; and `self` is borrowed
@@ -169,7 +169,7 @@ impl<S: Stream + Unpin> Stream for Unhurried<S> {
     }
 }
 
-/// Futures that run inside of one task, and may bring in further ones.
+/// Futures that run inside one task, and may bring in further ones.
 #[derive(Default)]
 #[allow(missing_debug_implementations)] // Futures cannot be shown.
 pub struct Nursery {

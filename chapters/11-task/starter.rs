@@ -1,10 +1,10 @@
 //! # Layer 11 · tasks
 //!
-//! **Before.** `ch10_net` serves one client: `block_on` runs one future, and whoever comes second
-//! waits until the first has gone.
+//! **Before.** `ch10_net` serves one client: `block_on` runs one future, and the second client
+//! waits until the first has left.
 //!
-//! **Idea.** A task is a future, a byte that says how it is with it, and at most one place in a
-//! queue. To wake it is to put it there; `block_on` polls whoever is first.
+//! **Idea.** A task is a future, a byte that holds its state, and at most one place in a queue. To
+//! wake it is to put it there; `block_on` polls the first in the queue.
 //!
 //! **Invariants.**
 //! 1. *Once:* however often it is woken, a task stands in the queue once; after its end, never.
@@ -16,7 +16,7 @@
 //! 5. *One panics alone:* a panic goes to the handle of its task, and the others go on.
 //!
 //! **Still wrong.** Two futures that are only awaited together become two tasks: allocated,
-//! `'static`, each with a handle. The next layer, `ch12_join`, runs both inside of one.
+//! `'static`, each with a handle. The next layer, `ch12_join`, runs both inside one.
 //!
 //! **Your turn.** Every `todo!` is a hole to fill, in the order of their numbers.
 
@@ -88,7 +88,7 @@ struct Runtime {
     tasks: RefCell<Vec<Option<Rc<dyn Run>>>>,
     /// The numbers that have no task.
     free: RefCell<Vec<u32>>,
-    /// Who is to be polled, first come, first served.
+    /// The tasks to be polled, first come, first served.
     queue: RefCell<VecDeque<u32>>,
     /// The part that other threads reach.
     remote: Arc<Remote>,
@@ -96,7 +96,7 @@ struct Runtime {
 
 /// What other threads know of it.
 struct Remote {
-    /// Whom they have woken.
+    /// The tasks they have woken.
     woken: Mutex<Vec<u32>>,
     /// Ends the sleep of the thread.
     sleeper: Arc<Root>,
@@ -114,7 +114,7 @@ struct Task<T> {
     future: Cell<Option<Boxed<T>>>,
     /// What came of it, until the handle takes it.
     result: Cell<Option<Result<T, JoinError>>>,
-    /// Who waits for that.
+    /// What waits for that.
     awaiting: Cell<Option<Waker>>,
 }
 
@@ -166,9 +166,9 @@ impl Wake for Header {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Pairs with the `Acquire` in `poll`. In every state it writes: so the next poll sees what was
-        // done before any of its wakes, and not only before the one that queued the task.
-        todo!("11.2: say that it was woken; who finds it IDLE queues it")
+        // Pairs with the `Acquire` in `poll`. It writes in every state, so the next poll sees what
+        // was done before any of its wakes, and not only before the one that queued the task.
+        todo!("11.2: say that it was woken; the wake that finds it IDLE queues it")
     }
 }
 
@@ -180,7 +180,7 @@ impl Header {
             return runtime.queue.borrow_mut().push_back(self.number);
         }
         self.remote.woken.lock().unwrap().push(self.number);
-        // Not before: whoever is woken by this looks there.
+        // Not before: the thread that this wakes looks there.
         self.remote.sleeper.wake_by_ref();
     }
 }
@@ -198,7 +198,7 @@ fn here() -> Option<Rc<Runtime>> {
 impl Runtime {
     /// Polls a task. Nothing is borrowed meanwhile: it may spawn, wake and abort.
     fn run(&self, number: u32) {
-        let task = self.tasks.borrow()[number as usize].clone().expect("who is queued is not over");
+        let task = self.tasks.borrow()[number as usize].clone().expect("a queued task is not over");
         if contained(|| task.run(None)) != Some(false) {
             self.tasks.borrow_mut()[number as usize] = None;
             self.free.borrow_mut().push(number);
@@ -278,7 +278,7 @@ trait Run {
 
 impl<T> Run for Task<T> {
     fn run(&self, end: Option<Cause>) -> bool {
-        let mut future = self.future.take().expect("who is queued is neither polled nor over");
+        let mut future = self.future.take().expect("a queued task is neither polled nor over");
         let aborted = self.header.aborted.load(Ordering::Relaxed).then_some(Cause::Aborted);
         let polled = self.header.poll(&self.waker, |cx| match end.or(aborted) {
             Some(cause) => Poll::Ready(Err(JoinError { cause })),
@@ -296,7 +296,7 @@ impl<T> Run for Task<T> {
     }
 }
 
-/// Polls `future`. A panic is a result as well.
+/// Polls `future`. A panic is a result too.
 fn poll_caught<T>(future: &mut Boxed<T>, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
     todo!("11.3: poll; of a panic make a `JoinError` that has its payload")
 }
@@ -430,7 +430,7 @@ pub mod extend {
             here: PhantomData<*const ()>,
         }
 
-        /// Who is to be polled, first come, first served. Any thread may add to it.
+        /// The tasks to be polled, first come, first served. Any thread may add to it.
         type Line = Mutex<VecDeque<Arc<dyn Work>>>;
 
         /// A task of a crew.
@@ -457,7 +457,7 @@ pub mod extend {
             /// Polls the future, and drops it when it is ready.
             ///
             /// # Safety
-            /// On the crew's thread, and not inside of another `work` of this member.
+            /// On the crew's thread, and not inside another `work` of this member.
             unsafe fn work(self: Arc<Self>);
 
             /// Drops the future.
@@ -476,7 +476,7 @@ pub mod extend {
                 self.all.push(member);
             }
 
-            /// Polls whoever is in the line, until nobody is.
+            /// Polls the members in the line, until it is empty.
             pub fn run(&mut self) {
                 while let Some(member) = { self.line.lock().unwrap().pop_front() } {
                     // SAFETY: this is the crew's thread, for a crew is not `Send`; and `self` is borrowed
@@ -546,7 +546,7 @@ pub mod extend {
         }
     }
 
-    /// Futures that run inside of one task, and may bring in further ones.
+    /// Futures that run inside one task, and may bring in further ones.
     #[derive(Default)]
     #[allow(missing_debug_implementations)] // Futures cannot be shown.
     pub struct Nursery {

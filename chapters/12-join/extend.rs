@@ -61,7 +61,7 @@ impl<A: Future, B: Future, C: Future> Future for Join3<A, B, C> {
     }
 }
 
-/// Futures of which whoever is done comes first, and to which one can add: a small
+/// Futures of which the first to be done comes first, and to which more can be added: a small
 /// `FuturesUnordered`.
 #[derive(Debug)]
 pub struct Unordered<F> {
@@ -71,7 +71,7 @@ pub struct Unordered<F> {
     left: usize,
     /// What the wakers write to.
     list: Arc<WokenList>,
-    /// Who is to be polled: who came new, and who was on the list.
+    /// The futures to be polled: the newcomers, and those that were on the list.
     woken: VecDeque<usize>,
 }
 
@@ -82,7 +82,7 @@ impl<F: Future> Unordered<F> {
         Unordered { running: Vec::new(), left: 0, list, woken: VecDeque::new() }
     }
 
-    /// One future more. It is polled for the first time when the next output is asked for.
+    /// One more future. It is polled for the first time when the next output is asked for.
     pub fn push(&mut self, future: F) {
         let number = self.running.len();
         self.running.push(Some((Box::pin(future), self.list.waker(number))));
@@ -90,21 +90,21 @@ impl<F: Future> Unordered<F> {
         self.woken.push_back(number);
     }
 
-    /// The output of whoever is done next; `None` when none is left.
+    /// The output of the future that is done next; `None` when none is left.
     pub async fn next(&mut self) -> Option<F::Output> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// As [`next`](Self::next), for those who poll by hand.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
-        // ANCHOR: todo_12_6 look at the list; poll who is to be polled, until one is done
+        // ANCHOR: todo_12_6 look at the list; poll those that are to be polled, until one is done
         self.list.look(cx.waker(), &mut self.woken);
         while let Some(number) = self.woken.pop_front() {
             let Some((future, waker)) = &mut self.running[number] else { continue };
             if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(waker)) {
                 self.running[number] = None;
                 self.left -= 1;
-                // Who is still in `woken` is polled the next time.
+                // Those that are still in `woken` are polled the next time.
                 return Poll::Ready(Some(output));
             }
         }
@@ -113,8 +113,8 @@ impl<F: Future> Unordered<F> {
     }
 }
 
-/// Futures that share something of which there is so much for each poll, and of which whoever comes
-/// first takes all it can use. See [`join_fairly`].
+/// Futures that share something that is limited in each poll, and of which the one that comes first
+/// takes all it can use. See [`join_fairly`].
 #[allow(missing_debug_implementations)] // Not every output can be shown.
 pub struct Fair<F: Future> {
     children: Vec<Pin<Box<MaybeDone<F>>>>,
@@ -122,7 +122,7 @@ pub struct Fair<F: Future> {
     first: usize,
 }
 
-/// As `join_all_naive`, to be repaired: whoever is at the end is to get a turn as well.
+/// As `join_all_naive`, to be repaired: the last is to get its turn too.
 pub fn join_fairly<F: Future>(futures: impl IntoIterator<Item = F>) -> Fair<F> {
     let children = futures.into_iter().map(|future| Box::pin(maybe_done(future)));
     Fair { children: children.collect(), first: 0 }
@@ -142,7 +142,7 @@ impl<F: Future> Fair<F> {
         // ANCHOR_END: todo_12_7
     }
 
-    /// The version to mend: whoever is at the front is always the first.
+    /// The version to mend: the child at the front is always the first.
     pub fn poll_from_the_front(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut all_done = true;
         for child in &mut self.children {

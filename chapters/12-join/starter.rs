@@ -4,18 +4,18 @@
 //! side, and each must own what it uses, and is awaited by a handle of its own.
 //!
 //! **Idea.** A future may poll others: it passes each poll on, keeps the outputs of those that are
-//! done, and is ready when all are. If they are many, each gets a waker of its own, and only who was
-//! woken is asked.
+//! done, and is ready when all are. If they are many, each gets a waker of its own, and only those
+//! that were woken are asked.
 //!
 //! **Invariants.**
 //! 1. *All at once:* the first poll polls every future; none of them waits for another one.
 //! 2. *Once:* a future that is done is dropped at once; its output stands where the future stood.
 //! 3. *Only the woken:* `join_all` polls each future once, and once more when it was woken.
-//! 4. *No lost wake:* who is woken, at any moment and by any thread, is polled after that.
-//! 5. *Together:* when a join ends, by its last output, an error, a panic or a drop, all go.
+//! 4. *No lost wake:* a future that is woken, at any moment, by any thread, is polled after that.
+//! 5. *Together:* when a join ends, by its last output, an error, a panic or a drop, all are gone.
 //!
-//! **Still wrong.** A join waits for the slowest. Who wants the first answer, or one in time, has to
-//! let go of the others; the next layer, the race, does.
+//! **Still wrong.** A join waits for the slowest. A wait for the first answer, or for one in time,
+//! has to let go of the others; the next layer, the race, does.
 //!
 //! **Your turn.** Every `todo!` is a hole to fill, in the order of their numbers.
 
@@ -78,7 +78,7 @@ pin_project! {
     pub enum MaybeDone<F: Future> {
         /// It is being polled. → `Done`
         Future { #[pin] future: F },
-        /// It has gone, and this is its output. → `Gone`
+        /// It was dropped, and this is its output. → `Gone`
         Done { output: F::Output },
         /// The output was taken.
         Gone,
@@ -153,8 +153,8 @@ pub async fn join_all_naive<F: Future>(futures: impl IntoIterator<Item = F>) -> 
     children.iter_mut().filter_map(|child| child.as_mut().take_output()).collect()
 }
 
-/// Who was woken, and whom to tell: what a future shares with the wakers of the futures it polls, its
-/// children. They have numbers.
+/// The numbers of the children that were woken, and whom to tell: what a future shares with the
+/// wakers of the futures it polls, its children.
 #[derive(Debug, Default)]
 pub struct WokenList(Mutex<State>);
 
@@ -184,7 +184,7 @@ impl WokenList {
         waker_fn(move || list.upgrade().iter().for_each(|list| list.wake(child)))
     }
 
-    /// Moves who was woken to the end of `woken`, and leaves `parent` as the one to tell of the next.
+    /// Moves the list to the end of `woken`, and leaves `parent` as the one to be told next.
     pub fn look(&self, parent: &Waker, woken: &mut impl Extend<usize>) {
         let newest = parent.clone();
         let mut state = self.0.lock().unwrap();
@@ -226,7 +226,7 @@ pub struct JoinAll<F: Future, T = Vec<<F as Future>::Output>> {
     left: usize,
     /// What their wakers write to.
     list: Arc<WokenList>,
-    /// Who is to be polled: all of them at first, then who was on the list.
+    /// The children to be polled: all of them at first, then those that were on the list.
     woken: Vec<usize>,
     /// Whether an output is the end of all; `None` when the end has come.
     is_end: Option<fn(&F::Output) -> bool>,
@@ -246,16 +246,16 @@ impl<F: Future, T> JoinAll<F, T> {
 
 /// The element of a pinned slice at `place`, pinned as well.
 fn element<T>(slice: Pin<&mut [T]>, place: usize) -> Pin<&mut T> {
-    // SAFETY: what is in a pinned slice is moved by nobody, so an element stays where it is until it
-    // is dropped; and whoever gets it from here gets it pinned.
+    // SAFETY: nobody moves what is in a pinned slice, so an element stays where it is until it is
+    // dropped; and whoever gets it from here gets it pinned.
     unsafe { slice.map_unchecked_mut(|slice| &mut slice[place]) }
 }
 
 impl<F: Future, T> JoinAll<F, T> {
-    /// Polls who was woken. Ready when all are done, or when an output is the end of all.
+    /// Polls the children that were woken. Ready when all are done, or an output ends the join.
     fn poll_woken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let is_end = self.is_end.expect("`JoinAll` polled after it was ready");
-        todo!("12.4: look at the list; poll who is on it and not done; mind the end")
+        todo!("12.4: look at the list; poll those on it that are not done; mind the end")
     }
 }
 
@@ -328,7 +328,7 @@ pub mod extend {
         }
     }
 
-    /// Futures of which whoever is done comes first, and to which one can add: a small
+    /// Futures of which the first to be done comes first, and to which more can be added: a small
     /// `FuturesUnordered`.
     #[derive(Debug)]
     pub struct Unordered<F> {
@@ -338,7 +338,7 @@ pub mod extend {
         left: usize,
         /// What the wakers write to.
         list: Arc<WokenList>,
-        /// Who is to be polled: who came new, and who was on the list.
+        /// The futures to be polled: the newcomers, and those that were on the list.
         woken: VecDeque<usize>,
     }
 
@@ -349,7 +349,7 @@ pub mod extend {
             Unordered { running: Vec::new(), left: 0, list, woken: VecDeque::new() }
         }
 
-        /// One future more. It is polled for the first time when the next output is asked for.
+        /// One more future. It is polled for the first time when the next output is asked for.
         pub fn push(&mut self, future: F) {
             let number = self.running.len();
             self.running.push(Some((Box::pin(future), self.list.waker(number))));
@@ -357,19 +357,19 @@ pub mod extend {
             self.woken.push_back(number);
         }
 
-        /// The output of whoever is done next; `None` when none is left.
+        /// The output of the future that is done next; `None` when none is left.
         pub async fn next(&mut self) -> Option<F::Output> {
             poll_fn(|cx| self.poll_next(cx)).await
         }
 
         /// As [`next`](Self::next), for those who poll by hand.
         pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
-            todo!("12.6: look at the list; poll who is to be polled, until one is done")
+            todo!("12.6: look at the list; poll those that are to be polled, until one is done")
         }
     }
 
-    /// Futures that share something of which there is so much for each poll, and of which whoever comes
-    /// first takes all it can use. See [`join_fairly`].
+    /// Futures that share something that is limited in each poll, and of which the one that comes first
+    /// takes all it can use. See [`join_fairly`].
     #[allow(missing_debug_implementations)] // Not every output can be shown.
     pub struct Fair<F: Future> {
         children: Vec<Pin<Box<MaybeDone<F>>>>,
@@ -377,7 +377,7 @@ pub mod extend {
         first: usize,
     }
 
-    /// As `join_all_naive`, to be repaired: whoever is at the end is to get a turn as well.
+    /// As `join_all_naive`, to be repaired: the last is to get its turn too.
     pub fn join_fairly<F: Future>(futures: impl IntoIterator<Item = F>) -> Fair<F> {
         let children = futures.into_iter().map(|future| Box::pin(maybe_done(future)));
         Fair { children: children.collect(), first: 0 }
@@ -389,7 +389,7 @@ pub mod extend {
             todo!("12.7: as `poll_from_the_front`, but each time another one is the first")
         }
 
-        /// The version to mend: whoever is at the front is always the first.
+        /// The version to mend: the child at the front is always the first.
         pub fn poll_from_the_front(&mut self, cx: &mut Context<'_>) -> Poll<()> {
             let mut all_done = true;
             for child in &mut self.children {

@@ -69,7 +69,7 @@ pub enum Operation {
 /// What a future takes with it when it is dropped half-way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// Nothing: who begins anew misses nothing and does nothing twice. It is cancel safe.
+    /// Nothing: begun anew, it misses nothing and does nothing twice. It is cancel safe.
     Nothing,
     /// How much was done: bytes that nobody gets, or gets twice.
     Bytes,
@@ -125,7 +125,7 @@ impl<R: AsyncRead + Unpin> Messages<R> {
         // ANCHOR_END: todo_13_7
     }
 
-    /// The version to mend. How much has come, only the future of `read_exact` knows.
+    /// The version to mend. Only the future of `read_exact` knows how much has come.
     pub async fn next_hastily(&mut self) -> io::Result<Vec<u8>> {
         self.reader.read_exact(&mut self.buffer).await?;
         Ok(self.buffer.clone())

@@ -1,20 +1,20 @@
 //! # Layer 13 · race
 //!
-//! **Before.** Whoever waits for two futures, with layer 12, waits for both. Nobody can say: the
-//! first one will do.
+//! **Before.** With layer 12, a wait for two futures is a wait for both. There is no way to say
+//! that the first one will do.
 //!
 //! **Idea.** Poll them all; the first that is ready wins, and the others are dropped. That is all
 //! there is to cancellation: a future that nobody polls does nothing, and its `Drop` tidies up.
 //!
 //! **Invariants.**
 //! 1. *Dropped first:* the losers are dropped, once, before anybody sees the winner's answer.
-//! 2. *All are asked:* who answers `Pending` has asked every future that is still in.
+//! 2. *All are asked:* a race that answers `Pending` has asked every future that is still in.
 //! 3. *Fair:* where all are ready, `select!` takes each as often as any other; `biased;` takes the
 //!    first.
 //! 4. *Nothing is kept:* a future that waited for a token and is dropped leaves no waker behind.
 //!
 //! **Still wrong.** A `oneshot` is one value for one waiter. Tasks that work together want queues,
-//! locks and permits: lists of waiters, each of whom may be dropped at any moment.
+//! locks and permits: lists of waiters, each of which may be dropped at any moment.
 //!
 //! **Your turn.** Every `todo!` is a hole to fill, in the order of their numbers.
 
@@ -97,7 +97,7 @@ impl<A: Future, B: Future> Future for Race<A, B> {
 /// * `pattern = future, if condition => expression`: if it does not hold, the branch is out.
 /// * An output that does not fit its pattern puts the branch out, and the others go on.
 /// * `else => expression`, at the end, is for when all branches are out.
-/// * At each poll, chance says who is asked first. After `biased;`, at the beginning, it is the first.
+/// * At each poll, chance says which is asked first. With `biased;` in front, it is the first.
 ///
 /// Cancel safe if all futures are. To go on with one in the next turn of a loop, pin it before the
 /// loop, and give `&mut future`.
@@ -139,7 +139,7 @@ macro_rules! __select {
         #[allow(unused_braces, unused_parens)]
         $(if let Some($p) = $output { $e } else)* { $else }
     }};
-    // Nobody is there to wait for.
+    // There is nothing to wait for.
     (@ $start:tt [] $(,)? else => $else:expr $(,)?) => { $else };
     // Branch by branch into the list of those that were read, each with names of its own.
     (@ $start:tt $read:tt $(,)? else => $else:expr $(,)?) => {
@@ -178,7 +178,7 @@ pub fn once_around(
     start: u64,
     mut poll: impl FnMut(usize) -> Poll<bool>,
 ) -> Poll<()> {
-    todo!("13.2: ready when one has won or none is open; pending when all who are open are")
+    todo!("13.2: ready when one has won or none is open; pending when all that are open are")
 }
 
 thread_local! {
@@ -199,7 +199,7 @@ pub fn random() -> u64 {
     (product >> 64) as u64 ^ product as u64
 }
 
-/// Tells futures, as many as there are and on any thread, to stop. Its clones are the same token.
+/// Tells any number of futures, on any thread, to stop. Its clones are the same token.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken {
     /// What it shares with its clones.
@@ -211,7 +211,7 @@ pub struct CancelToken {
 struct Shared {
     /// Set by `cancel`, for good.
     cancelled: bool,
-    /// Whom to wake then: one entry for each future that waits.
+    /// The wakers to wake then: one entry for each future that waits.
     waiters: BTreeMap<u64, Waker>,
 }
 
@@ -264,7 +264,7 @@ impl Future for Cancelled<'_> {
 impl Drop for Cancelled<'_> {
     fn drop(&mut self) {
         let Some(key) = self.key else { return };
-        // The lock is free at the end of this statement, the waker goes at the closing brace.
+        // The lock is free at the end of this statement; the waker is dropped at the brace.
         let _waker = self.token.shared.lock().unwrap().waiters.remove(&key);
     }
 }
@@ -353,7 +353,7 @@ pub mod extend {
     /// What a future takes with it when it is dropped half-way.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Loss {
-        /// Nothing: who begins anew misses nothing and does nothing twice. It is cancel safe.
+        /// Nothing: begun anew, it misses nothing and does nothing twice. It is cancel safe.
         Nothing,
         /// How much was done: bytes that nobody gets, or gets twice.
         Bytes,
@@ -391,7 +391,7 @@ pub mod extend {
             todo!("13.7: as `next_hastily`, but what has come outlives the future")
         }
 
-        /// The version to mend. How much has come, only the future of `read_exact` knows.
+        /// The version to mend. Only the future of `read_exact` knows how much has come.
         pub async fn next_hastily(&mut self) -> io::Result<Vec<u8>> {
             self.reader.read_exact(&mut self.buffer).await?;
             Ok(self.buffer.clone())

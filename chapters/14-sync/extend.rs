@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use super::Notify;
 use crate::support::schedules::point;
 
-/// Sends every message to everybody who has subscribed. The latest `room` messages are kept: who is
-/// slower than that misses some, and is told how many. When this is dropped, it is over.
+/// Sends every message to all subscribers. The latest `room` messages are kept: a subscriber that
+/// is slower than that misses some, and is told how many. When this is dropped, it is over.
 #[derive(Debug)]
 pub struct Broadcast<T> {
     shared: Arc<Shared<T>>,
@@ -75,13 +75,13 @@ impl<T: Clone> Broadcast<T> {
         Broadcast { shared: Arc::new(Shared { log: Lock::new(log), news: Notify::new() }) }
     }
 
-    /// Sends `message` to all who have subscribed.
+    /// Sends `message` to all subscribers.
     pub fn send(&self, message: T) {
         self.shared.add(message);
         self.shared.tell();
     }
 
-    /// Somebody who gets all messages from now on.
+    /// A subscriber that gets all messages from now on.
     pub fn subscribe(&self) -> Subscriber<T> {
         let log = self.shared.log.lock().unwrap();
         Subscriber { shared: self.shared.clone(), next: log.first + log.messages.len() as u64 }
@@ -127,7 +127,7 @@ impl<T> Shared<T> {
         self.news.notified()
     }
 
-    /// Tells all who have asked for news.
+    /// Tells all that have asked for news.
     fn tell(&self) {
         point("tell all");
         self.news.notify_waiters();
@@ -158,7 +158,7 @@ impl<T: Clone> Subscriber<T> {
     }
 }
 
-/// A number of passes. It wakes the first who waits and keeps nothing for it: who is woken comes and
+/// A number of passes. It wakes the first waiter and keeps nothing for it: the waiter comes and
 /// takes a pass, if nobody was faster. That is the other way to make a wait list.
 #[derive(Debug)]
 pub struct Gate {
@@ -170,7 +170,7 @@ pub struct Gate {
 struct Passes {
     /// The passes that are there to be taken.
     free: usize,
-    /// Those who wait and were not woken.
+    /// The waiters that were not woken.
     queue: VecDeque<(u64, Waker)>,
     /// The ticket that was given out last.
     latest: u64,
@@ -199,7 +199,7 @@ impl Gate {
         Gate { passes: Lock::new(Passes { free: passes, queue: VecDeque::new(), latest: 0 }) }
     }
 
-    /// Adds a pass, and wakes the first who waits: it will come and take it.
+    /// Adds a pass, and wakes the first waiter: it will come and take it.
     pub fn open(&self) {
         let mut passes = self.passes.lock().unwrap();
         passes.free += 1;

@@ -13,7 +13,7 @@
 //! 4. *Unlocked:* while a lock is held nobody is woken, and no waker and no value is dropped.
 //! 5. *Once grown:* neither a message nor a wait allocates.
 //!
-//! **Still wrong.** These are parts. Each server has to put them together by itself: to accept, to
+//! **Still wrong.** These are parts. Each server has to put them together on its own: to accept, to
 //! limit, to hand over, to end in good order. The next layer does it once.
 //!
 //! **Your turn.** Every `todo!` is a hole to fill, in the order of their numbers.
@@ -31,9 +31,10 @@ use std::pin::Pin;
 use std::sync::Mutex as Lock;
 use std::task::{Context, Poll, Waker};
 
+use under_await::budget;
 use under_await::ch05_handoff::wake_all;
 
-/// The waiters, and the calls that found none. It stands behind a lock, together with what they are about.
+/// The waiters, and the calls that found none. It stands behind a lock, with what they are about.
 #[derive(Debug)]
 struct WaitList<S> {
     /// What the calls are about, as far as there is more to it than their number.
@@ -186,6 +187,7 @@ impl Semaphore {
     /// Waits for a permit; an error, if the semaphore is or gets closed. Cancel safe: dropped, it has
     /// taken no permit, and has lost its place in the queue.
     pub async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        budget::spend().await;
         todo!("14.4: a permit, if there is one now; if not, a place in the queue")
     }
 }
@@ -258,6 +260,7 @@ pub struct MutexGuard<'a, T> {
 impl<T> Mutex<T> {
     /// Waits for the value. Cancel safe: dropped, it has lost its place in the queue, and no more.
     pub async fn lock(&self) -> MutexGuard<'_, T> {
+        budget::spend().await;
         if let Ok(guard) = self.try_lock() {
             return guard;
         }
@@ -399,6 +402,7 @@ pub mod mpsc {
 
     use futures::{Sink, Stream};
 
+    use under_await::budget;
     use under_await::ch01_future::poll_fn;
     use under_await::ch05_handoff::wake_all;
     use super::{Place, WaitList, change};
@@ -477,10 +481,11 @@ pub mod mpsc {
             Sender { room, ticket: None, called: false }
         }
 
-        /// Waits for room, and sends; gives the value back, if the receiver has closed the channel or has
-        /// gone. Dropped while it waits, it has sent nothing: the value is dropped with it, and its place in
-        /// the queue is lost.
+        /// Waits for room, and sends; gives the value back, if the receiver has closed the channel or
+        /// is gone. Dropped while it waits, it has sent nothing: the value is dropped with it, and its
+        /// place in the queue is lost.
         pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
+            budget::spend().await;
             let sent = match self.put(value, false) {
                 Err(TrySendError::Full(value)) => {
                     let called = Place::new(&self.room).await;
@@ -511,7 +516,7 @@ pub mod mpsc {
             self.put(value, false)
         }
 
-        /// Whether the receiver has closed the channel, or has gone.
+        /// Whether the receiver has closed the channel, or is gone.
         pub fn is_closed(&self) -> bool {
             self.room.lock().unwrap().most == 0
         }
@@ -526,7 +531,8 @@ pub mod mpsc {
 
     impl<T> Drop for Sender<T> {
         fn drop(&mut self) {
-            drop(Place { lock: &self.room, dismissals: u64::MAX, ticket: self.ticket });
+            // As a sink it may have a place in the queue, or room.
+            drop(Place { ticket: self.ticket, ..Place::new(&self.room) });
             change(&self.room, |room| {
                 let next = if self.called { room.call() } else { None };
                 room.state.senders -= 1;
@@ -545,8 +551,7 @@ pub mod mpsc {
             let sender = &mut *self;
             if !sender.called {
                 // A place for this poll, with the ticket of the one before.
-                let ticket = sender.ticket.take();
-                let mut place = Place { lock: &sender.room, dismissals: u64::MAX, ticket };
+                let mut place = Place { ticket: sender.ticket.take(), ..Place::new(&sender.room) };
                 let turn = Pin::new(&mut place).poll(cx);
                 sender.ticket = place.ticket.take();
                 sender.called = ready!(turn);
@@ -574,12 +579,12 @@ pub mod mpsc {
     }
 
     impl<T> UnboundedSender<T> {
-        /// Sends; gives the value back, if the receiver has closed the channel or has gone.
+        /// Sends; gives the value back, if the receiver has closed the channel or is gone.
         pub fn send(&self, value: T) -> Result<(), SendError<T>> {
             self.sender.try_send(value).map_err(|error| SendError(error.into_inner()))
         }
 
-        /// Whether the receiver has closed the channel, or has gone.
+        /// Whether the receiver has closed the channel, or is gone.
         pub fn is_closed(&self) -> bool {
             self.sender.is_closed()
         }
@@ -623,17 +628,19 @@ pub mod mpsc {
     impl<T> Receiver<T> {
         /// Polls for a message, as [`recv`](Receiver::recv) does.
         pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-            let mut found = self.try_recv();
-            if let Err(TryRecvError::Empty) = found {
-                // What is sent before the second look is seen by it; what comes later finds the waker.
-                let newest = Some(cx.waker().clone());
-                let _older = mem::replace(&mut self.room.lock().unwrap().state.receiver, newest);
-                found = self.try_recv();
-            }
-            match found {
-                Err(TryRecvError::Empty) => Poll::Pending,
-                found => Poll::Ready(found.ok()),
-            }
+            budget::poll_spending(cx, |cx| {
+                let mut found = self.try_recv();
+                if let Err(TryRecvError::Empty) = found {
+                    // What is sent before the second look is seen by it; what comes later finds the waker.
+                    let newest = Some(cx.waker().clone());
+                    let _older = mem::replace(&mut self.room.lock().unwrap().state.receiver, newest);
+                    found = self.try_recv();
+                }
+                match found {
+                    Err(TryRecvError::Empty) => Poll::Pending,
+                    found => Poll::Ready(found.ok()),
+                }
+            })
         }
 
         /// Waits for a message; `None`, if there is none and no sender, or none and the channel is closed.
@@ -673,7 +680,7 @@ pub mod mpsc {
     pub enum TrySendError<T> {
         /// There is no room now, or others wait for it.
         Full(T),
-        /// The receiver has closed the channel, or has gone.
+        /// The receiver has closed the channel, or is gone.
         Closed(T),
     }
 
@@ -739,8 +746,8 @@ pub mod extend {
     use super::Notify;
     use crate::support::schedules::point;
 
-    /// Sends every message to everybody who has subscribed. The latest `room` messages are kept: who is
-    /// slower than that misses some, and is told how many. When this is dropped, it is over.
+    /// Sends every message to all subscribers. The latest `room` messages are kept: a subscriber that
+    /// is slower than that misses some, and is told how many. When this is dropped, it is over.
     #[derive(Debug)]
     pub struct Broadcast<T> {
         shared: Arc<Shared<T>>,
@@ -804,13 +811,13 @@ pub mod extend {
             Broadcast { shared: Arc::new(Shared { log: Lock::new(log), news: Notify::new() }) }
         }
 
-        /// Sends `message` to all who have subscribed.
+        /// Sends `message` to all subscribers.
         pub fn send(&self, message: T) {
             self.shared.add(message);
             self.shared.tell();
         }
 
-        /// Somebody who gets all messages from now on.
+        /// A subscriber that gets all messages from now on.
         pub fn subscribe(&self) -> Subscriber<T> {
             let log = self.shared.log.lock().unwrap();
             Subscriber { shared: self.shared.clone(), next: log.first + log.messages.len() as u64 }
@@ -856,7 +863,7 @@ pub mod extend {
             self.news.notified()
         }
 
-        /// Tells all who have asked for news.
+        /// Tells all that have asked for news.
         fn tell(&self) {
             point("tell all");
             self.news.notify_waiters();
@@ -870,7 +877,7 @@ pub mod extend {
         }
     }
 
-    /// A number of passes. It wakes the first who waits and keeps nothing for it: who is woken comes and
+    /// A number of passes. It wakes the first waiter and keeps nothing for it: the waiter comes and
     /// takes a pass, if nobody was faster. That is the other way to make a wait list.
     #[derive(Debug)]
     pub struct Gate {
@@ -882,7 +889,7 @@ pub mod extend {
     struct Passes {
         /// The passes that are there to be taken.
         free: usize,
-        /// Those who wait and were not woken.
+        /// The waiters that were not woken.
         queue: VecDeque<(u64, Waker)>,
         /// The ticket that was given out last.
         latest: u64,
@@ -911,7 +918,7 @@ pub mod extend {
             Gate { passes: Lock::new(Passes { free: passes, queue: VecDeque::new(), latest: 0 }) }
         }
 
-        /// Adds a pass, and wakes the first who waits: it will come and take it.
+        /// Adds a pass, and wakes the first waiter: it will come and take it.
         pub fn open(&self) {
             let mut passes = self.passes.lock().unwrap();
             passes.free += 1;

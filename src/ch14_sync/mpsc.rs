@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use futures::{Sink, Stream};
 
+use crate::budget;
 use crate::ch01_future::poll_fn;
 use crate::ch05_handoff::wake_all;
 use crate::ch14_sync::{Place, WaitList, change};
@@ -92,10 +93,11 @@ impl<T> Sender<T> {
         Sender { room, ticket: None, called: false }
     }
 
-    /// Waits for room, and sends; gives the value back, if the receiver has closed the channel or has
-    /// gone. Dropped while it waits, it has sent nothing: the value is dropped with it, and its place in
-    /// the queue is lost.
+    /// Waits for room, and sends; gives the value back, if the receiver has closed the channel or
+    /// is gone. Dropped while it waits, it has sent nothing: the value is dropped with it, and its
+    /// place in the queue is lost.
     pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
+        budget::spend().await;
         let sent = match self.put(value, false) {
             Err(TrySendError::Full(value)) => {
                 let called = Place::new(&self.room).await;
@@ -126,7 +128,7 @@ impl<T> Sender<T> {
         self.put(value, false)
     }
 
-    /// Whether the receiver has closed the channel, or has gone.
+    /// Whether the receiver has closed the channel, or is gone.
     pub fn is_closed(&self) -> bool {
         self.room.lock().unwrap().most == 0
     }
@@ -189,12 +191,12 @@ impl<T> Sink<T> for Sender<T> {
 }
 
 impl<T> UnboundedSender<T> {
-    /// Sends; gives the value back, if the receiver has closed the channel or has gone.
+    /// Sends; gives the value back, if the receiver has closed the channel or is gone.
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         self.sender.try_send(value).map_err(|error| SendError(error.into_inner()))
     }
 
-    /// Whether the receiver has closed the channel, or has gone.
+    /// Whether the receiver has closed the channel, or is gone.
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
@@ -250,17 +252,19 @@ impl<T> Receiver<T> {
 impl<T> Receiver<T> {
     /// Polls for a message, as [`recv`](Receiver::recv) does.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let mut found = self.try_recv();
-        if let Err(TryRecvError::Empty) = found {
-            // What is sent before the second look is seen by it; what comes later finds the waker.
-            let newest = Some(cx.waker().clone());
-            let _older = mem::replace(&mut self.room.lock().unwrap().state.receiver, newest);
-            found = self.try_recv();
-        }
-        match found {
-            Err(TryRecvError::Empty) => Poll::Pending,
-            found => Poll::Ready(found.ok()),
-        }
+        budget::poll_spending(cx, |cx| {
+            let mut found = self.try_recv();
+            if let Err(TryRecvError::Empty) = found {
+                // What is sent before the second look is seen by it; what comes later finds the waker.
+                let newest = Some(cx.waker().clone());
+                let _older = mem::replace(&mut self.room.lock().unwrap().state.receiver, newest);
+                found = self.try_recv();
+            }
+            match found {
+                Err(TryRecvError::Empty) => Poll::Pending,
+                found => Poll::Ready(found.ok()),
+            }
+        })
     }
 
     /// Waits for a message; `None`, if there is none and no sender, or none and the channel is closed.
@@ -300,7 +304,7 @@ pub struct SendError<T>(pub T);
 pub enum TrySendError<T> {
     /// There is no room now, or others wait for it.
     Full(T),
-    /// The receiver has closed the channel, or has gone.
+    /// The receiver has closed the channel, or is gone.
     Closed(T),
 }
 

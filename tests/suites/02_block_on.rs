@@ -304,7 +304,7 @@ checks! {
         helper.join().expect("the setter does not panic");
     }
 
-    /// Who is woken may poll at once: the flag is set by then, and its lock is free.
+    /// Whoever is woken may poll at once: the flag is set by then, and its lock is free.
     "2.5" with "2.4" fn can_be_polled_during_the_wake() {
         let ((setter, flag), ledger) = (flag(), ledger());
         let flag = Mutex::new(Box::pin(flag));

@@ -177,7 +177,7 @@ fn the_last_waker<T>(make: fn() -> (Waker, Arc<T>), end: &str, last: fn(Waker)) 
 }
 
 /// Plays two owners of an [`Owners`] in every order; `plays` are what each does, and says how often
-/// it was told to free. Together that should be once, and who frees knows what the other has done.
+/// it was told to free. Together that should be once, and whoever frees knows what the other has done.
 fn one_frees(plays: [fn(&Owners) -> usize; 2]) {
     let orders = every_order(|| {
         let owners = Arc::new(Owners::new());

@@ -54,7 +54,7 @@ checks! {
             later(50).await;
             later(50).await;
         });
-        // Who asks without end may be done before the last wake is written down.
+        // Code that asks without end may be done before the last wake is written down.
         while ledger().count(Event::Wake) < 2 {
             thread::yield_now();
         }
@@ -153,7 +153,7 @@ checks! {
             ensure!(known, "lost-wake", "{bad} of {all} orders go wrong. One of them:\n\n{order}");
             fail!(
                 "unseen",
-                "The flag is seen, and what was done before it was set need not be: it was not handed \
+                "The flag is seen, but what was done before it was set need not be: it was not handed \
                  on. So the last poll answers `Pending`, in {bad} of {all} orders. One of them:\n\n\
                  {order}"
             );
@@ -199,7 +199,7 @@ checks! {
         });
     }
 
-    /// Who waits on a condition variable may go on for no reason: that is no wake.
+    /// Whoever waits on a condition variable may go on for no reason: that is no wake.
     "4.4" with "4.5" fn condvar_looks_again() {
         let orders = play(a_condvar_parker, 1, Stray::EarlyEnd);
         if let Some(order) = orders.example() {
@@ -340,7 +340,8 @@ fn sleeps(ms: u64, wait: impl FnOnce()) {
     ensure!(
         busy <= u128::from(ms / 4),
         "busy-poll",
-        "A wait of {ms} ms kept the thread busy for {busy} ms; who sleeps needs next to nothing."
+        "A wait of {ms} ms kept the thread busy for {busy} ms; a thread that sleeps needs next \
+         to nothing."
     );
 }
 

@@ -22,7 +22,7 @@ use subject::extend::{LocklessCell, line};
 use subject::{Receiver, RecvError, Sender, WakerCell, oneshot, thread_sleep};
 
 checks! {
-    /// Who answers `Pending` has kept a clone of the waker.
+    /// A receiver that answers `Pending` has kept a clone of the waker.
     "5.1" fn keeps_the_waker() {
         let (sender, mut receiver) = oneshot::<u32>();
         keep(sender);
@@ -208,12 +208,12 @@ checks! {
         let (sender, receiver) = oneshot();
         ensure!(!sender.is_closed(), "wrong-result", "The receiver was there: `is_closed` was true.");
         drop(receiver);
-        ensure!(sender.is_closed(), "wrong-result", "The receiver had gone: `is_closed` was false.");
+        ensure!(sender.is_closed(), "wrong-result", "The receiver was gone: `is_closed` was false.");
         let sent = sender.send("back");
         ensure!(
             sent == Err("back"),
             "wrong-result",
-            "The receiver had gone, and `send(\"back\")` gave {sent:?}, not `Err(\"back\")`."
+            "The receiver was gone, and `send(\"back\")` gave {sent:?}, not `Err(\"back\")`."
         );
     }
 
@@ -236,7 +236,7 @@ checks! {
                 another.is_none(),
                 "panicked",
                 "The second poll panicked, as it should, and it held the lock when it did. Since then \
-                 nobody can lock, and dropping the receiver panicked as well."
+                 nobody can lock, and dropping the receiver panicked too."
             );
         }
     }
@@ -253,7 +253,7 @@ checks! {
                 let _ = sender.send(token);
                 drop(receiver);
             }),
-            ("sent to a receiver that had gone", |sender, receiver, token| {
+            ("sent to a receiver that was gone", |sender, receiver, token| {
                 drop(receiver);
                 drop(sender.send(token));
             }),
@@ -272,7 +272,7 @@ checks! {
         }
     }
 
-    /// The waker is woken when the lock is free: who is woken may poll at once.
+    /// The waker is woken when the lock is free: whoever is woken may poll at once.
     "5.2" fn wakes_unlocked() {
         for (how, send) in [("`send`", true), ("dropping the sender", false)] {
             let (sender, receiver) = oneshot();
@@ -322,7 +322,7 @@ checks! {
         ensure!(kept == 0, "leak", "All wakers were woken, and the cell still keeps {kept} clones.");
     }
 
-    /// A cell wakes when its lock is free: who is woken may register at once.
+    /// A cell wakes when its lock is free: whoever is woken may register at once.
     "5.3" fn a_cell_wakes_unlocked() {
         let cell = Arc::new(WakerCell::default());
         let registers = cell.clone();
@@ -427,7 +427,7 @@ checks! {
         }
     }
 
-    /// A cell without a lock has left its slot when it wakes: who is woken may register at once.
+    /// A lockless cell has left its slot when it wakes: whoever is woken may register at once.
     "5.7" fn lockless_wakes_outside() {
         let cell = Arc::new(LocklessCell::default());
         let (bell, waker) = Bell::new();
@@ -440,17 +440,17 @@ checks! {
         ensure!(
             early == 0,
             "woken-under-lock",
-            "Who was woken by `wake` registered another waker there and then, and that one was woken \
-             at once, with nothing to wake it for: the slot was not free yet. An executor that polls \
-             inside `wake` would go round in circles."
+            "Whoever was woken by `wake` registered another waker there and then, and that one was \
+             woken at once, with nothing to wake it for: the slot was not free yet. An executor \
+             that polls inside `wake` would go round in circles."
         );
         cell.wake();
         let woken = bell.rung();
         ensure!(
             woken == 1,
             "never-woken",
-            "Who was woken by `wake` registered another waker, and the next `wake` woke it {woken} \
-             times, not once."
+            "Whoever was woken by `wake` registered another waker, and the next `wake` woke it \
+             {woken} times, not once."
         );
     }
 

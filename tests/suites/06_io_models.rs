@@ -307,7 +307,7 @@ checks! {
         ensure!(polls <= 1000, "spins", "A server ended the conversation, and it took {took} waits to notice.");
     }
 
-    /// One signal may stand for many writes: who looks, looks until there is nothing more.
+    /// One signal may stand for many writes: whoever looks, looks until there is nothing more.
     "6.7" fn many_writes_one_signal() {
         let (pipes, mut writers) = silent(3);
         for _ in 0..100 {
@@ -446,7 +446,7 @@ fn server(serve: impl FnOnce(&mut TcpStream) -> io::Result<()> + Send + 'static)
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        // An error means that the client has gone, and the client is who is examined.
+        // An error means that the client is gone, and the client is what is examined.
         let _ = serve(&mut stream);
     });
     client

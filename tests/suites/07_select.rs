@@ -187,7 +187,7 @@ checks! {
         );
     }
 
-    /// Who waits to write is woken when there is room, and not for what there is to read.
+    /// Whoever waits to write is woken when there is room, and not for what there is to read.
     "7.3" fn each_direction_by_itself() {
         let (here, there) = UnixStream::pair().unwrap();
         block_on(watch("to write", writable(&here))).unwrap();
@@ -329,7 +329,7 @@ checks! {
             calls <= 12,
             "busy-poll",
             "Three bytes and two ends took more than 12 calls of `select`; 5 are enough. An end \
-             stays ready, as often as one asks."
+             stays ready, as often as you ask."
         );
     }
 
@@ -439,8 +439,8 @@ impl Wake for Hasty {
         if let Some(panic) = panics(|| drop(other)) {
             fail!(
                 "woken-under-lock",
-                "Who was woken gave up another wait at once, for which it needs the reactor. But that was \
-                 still lent out: {panic}."
+                "Whoever was woken gave up another wait at once, for which it needs the reactor. \
+                 But that was still lent out: {panic}."
             );
         }
         self.then.wake_by_ref();

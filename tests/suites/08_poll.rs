@@ -223,8 +223,8 @@ checks! {
         ensure!(
             polls == 1,
             "wrong-result",
-            "`awake` held, and the kernel was asked {polls} times. Once is right: who is awake for \
-             long must hear of descriptors as well."
+            "`awake` held, and the kernel was asked {polls} times. Once is right: a thread that is \
+             awake for long must still hear of its descriptors."
         );
         let notes = Rc::new(RefCell::new(Vec::new()));
         ask(Notes(notes.clone()));
@@ -285,7 +285,7 @@ checks! {
         ensure!(
             failed.is_err(),
             "wrong-result",
-            "`poll` failed with EINVAL, and `wait` was content. The error is needed."
+            "`poll` failed with EINVAL, and `wait` gave `Ok`. The error is needed."
         );
         begin();
         waker().wake();
@@ -349,7 +349,7 @@ checks! {
         woken("There is room", &bells, [0, 1]);
     }
 
-    /// Who was woken waits no more: what is ready still, and asked for by nobody, ends no sleep.
+    /// A future that was woken waits no more: readiness that nobody asks for ends no sleep.
     "8.2" fn readiness_that_nobody_waits_for_ends_no_sleep() {
         begin();
         let (socket, peer) = sockets();
@@ -384,7 +384,7 @@ checks! {
         ensure!(
             seen == [1, 1],
             "never-woken",
-            "The peer has gone; the reader was woken {}, the writer {}. Once each is right.",
+            "The peer is gone; the reader was woken {}, the writer {}. Once each is right.",
             times(seen[0]), times(seen[1])
         );
 
@@ -397,8 +397,8 @@ checks! {
         ensure!(
             rung == "once",
             "never-woken",
-            "The writer of a pipe has gone, and its reader was woken {rung}. Once is right: the end can be \
-             read."
+            "The writer of a pipe is gone, and its reader was woken {rung}. Once is right: the end \
+             can be read."
         );
     }
 
@@ -481,8 +481,8 @@ checks! {
         ensure!(
             rung == "0 times",
             "stray-wake",
-            "A byte has come for the new socket, and who had waited for the old one was woken {rung}. \
-             0 times are right."
+            "A byte has come for the new socket, and the waker of the old one was woken {rung}. 0 \
+             times are right."
         );
         let registration = register(&socket);
         let new = leave(&registration, Direction::Read);
@@ -684,7 +684,7 @@ checks! {
         );
     }
 
-    /// Who was woken before the sleep does not sleep, and nobody takes it for a sleeper afterwards.
+    /// A thread woken before its sleep does not sleep, and is not taken for a sleeper afterwards.
     "8.5" fn who_is_awake_is_not_unparked() {
         let orders = every_order(|| {
             vec![actor("sleeper", || {

@@ -228,7 +228,7 @@ fn asked(notes: &Notes, timers: &[Duration], later: Duration, awake: bool) -> Op
         fail!(
             "waits-for-one",
             "Timers: {timers}; `awake` says {awake}. One `wait` asked the kernel {calls} times. Once is \
-             right: the descriptors want to be looked at, too."
+             right: the descriptors have to be looked at, too."
         );
     };
     timeout
@@ -401,7 +401,7 @@ checks! {
         );
     }
 
-    /// Many sleeps on one thread end in the order of their deadlines, whoever was polled first.
+    /// Many sleeps on one thread end in the order of their deadlines, whichever was polled first.
     "9.4" fn in_the_order_of_deadlines() {
         let (start, ends) = (Instant::now(), RefCell::new(Vec::new()));
         block_on(join_all((0..40).map(async |n| {
@@ -492,12 +492,12 @@ checks! {
         ensure!(
             result.is_err(),
             "wrong-result",
-            "The kernel said `InvalidInput`, and `wait` was content. The error is needed."
+            "The kernel said `InvalidInput`, and `wait` gave `Ok`. The error is needed."
         );
         ask_by(poll).expect("there is a reactor");
     }
 
-    /// After one wait, everybody who is due is woken, and also who became due in that wait.
+    /// After one wait, every waker that is due is woken, even one that became due in that wait.
     "9.4" fn one_wait_wakes_all_that_are_due() {
         with_a_reactor();
         let (bell, waker) = Bell::new();
@@ -555,7 +555,7 @@ checks! {
         ensure!(result.is_ok(), "stuck", "`wait` failed: {result:?}.");
     }
 
-    /// Whoever is woken may start timers and drop them: those dropped are not woken any more.
+    /// A task that is woken may start timers and drop them; a dropped one is not woken any more.
     "9.4" fn timers_come_and_go_while_others_fire() {
         let (bell, waker) = Bell::new();
         let deadline = Instant::now() + ms(50);

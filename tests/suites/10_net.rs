@@ -84,7 +84,7 @@ checks! {
         }
     }
 
-    /// Who wants to write waits until there is room, and not until something comes.
+    /// A writer waits until there is room, and not until something comes.
     "10.1" fn waits_in_its_direction() {
         let (socket, mut peer, written) = full();
         let attempts = Cell::new(0);
@@ -291,7 +291,7 @@ checks! {
         );
     }
 
-    /// Who does not answer in time, or refuses, is passed over.
+    /// An address that does not answer in time, or refuses, is passed over.
     "10.4" fn the_first_that_answers() {
         let (hole, refused) = unrecorded(|| (black_hole(), refused()));
         let listener = net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -340,7 +340,7 @@ checks! {
         }
     }
 
-    /// All parts arrive, and a write that ends inside of one is continued there.
+    /// All parts arrive, and a write that ends inside one is continued there.
     "10.5" fn all_parts_in_order() {
         let bytes = numbered(1000);
         for take in [1, 7, 100, 333, 1000] {
@@ -467,7 +467,7 @@ fn unrecorded<T>(f: impl FnOnce() -> T) -> T {
     result
 }
 
-/// A listener of the subject's, and a client who knocks.
+/// A listener of the subject's, and a client that knocks.
 fn knocked() -> (TcpListener, net::TcpStream) {
     unrecorded(|| {
         let listener = TcpListener::bind(([127, 0, 0, 1], 0)).unwrap();

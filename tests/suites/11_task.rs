@@ -80,7 +80,7 @@ checks! {
         );
     }
 
-    /// Who was not woken is not polled.
+    /// A task that was not woken is not polled.
     "11.2" fn no_poll_without_a_wake() {
         let polls = Cell::new(0);
         let mut rest = pin!(later(50));
@@ -190,7 +190,7 @@ checks! {
         }
     }
 
-    /// Who wakes itself goes to the end of the queue.
+    /// A task that wakes itself goes to the end of the queue.
     "11.3" fn each_in_its_turn() {
         let (mine, theirs) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         let (count, seen) = (mine.clone(), theirs.clone());
@@ -275,7 +275,7 @@ checks! {
         );
     }
 
-    /// A handle is a future of what its task returns; of one that is over as well.
+    /// A handle is a future of what its task returns, even when the task is over already.
     "11.4" fn gives_the_output() {
         let (soon, over) = run(watch("root", async {
             let over = spawn(ready(7));
@@ -403,7 +403,7 @@ checks! {
         ensure!(count <= 110, "allocates", "100 tasks took {count} allocations; 100 are needed.");
     }
 
-    /// Who wakes itself is polled again, and where it was.
+    /// A task that wakes itself is polled again, in the place where it was.
     "11.5" fn stays_in_its_place() {
         let (places, drops) = (Rc::new(RefCell::new(Vec::new())), Rc::new(RefCell::new(Vec::new())));
         let mut crew = Crew::default();
@@ -528,7 +528,7 @@ checks! {
         );
     }
 
-    /// Who lets others in has seen to it that it gets on itself.
+    /// A stream that lets others in has seen to it that it goes on.
     "11.6" fn asks_for_its_next_turn() {
         let (bell, waker) = Bell::new();
         let mut cx = Context::from_waker(&waker);
@@ -589,7 +589,7 @@ checks! {
             (rung, pendings) == (0, 10),
             "busy-poll",
             "A stream that was pending 10 times of 1,000, so never ready {BUDGET} times in a row, was \
-             pending {pendings} times and woke {rung} times by itself; 10 and 0 are needed."
+             pending {pendings} times and woke its task {rung} times; 10 and 0 are needed."
         );
     }
 
@@ -615,7 +615,7 @@ checks! {
         );
     }
 
-    /// Who comes meanwhile is polled in the same turn: nobody else will ask for it.
+    /// A child that comes meanwhile is polled in the same turn: nobody else will poll it.
     "11.7" fn a_child_may_wait_for_one_that_it_adopts() {
         let nursery = Rc::new(Nursery::default());
         let (inside, (sender, receiver)) = (nursery.clone(), oneshot());
@@ -643,7 +643,7 @@ checks! {
         ensure!(order == "abcbcc", "out-of-step", "Three children with 1, 2 and 3 steps: {order}.");
     }
 
-    /// So is whoever comes with those who come, and all of them stand in line in the order in which they came.
+    /// So are the children it brings in, and all stand in line in the order in which they came.
     "11.7" fn five_generations() {
         let (nursery, order) = (Rc::new(Nursery::default()), Rc::new(RefCell::new(String::new())));
         nursery.adopt(generation(nursery.clone(), order.clone(), 1));
@@ -657,7 +657,7 @@ checks! {
         );
     }
 
-    /// Who has nothing to do but wait is not polled meanwhile.
+    /// A child that only waits is not polled meanwhile.
     "11.7" fn waits_with_its_children() {
         let (nursery, polls) = (Nursery::default(), Cell::new(0));
         nursery.adopt(async { later(30).await; });
@@ -823,7 +823,7 @@ fn start_the_clock(root: Waker, woken: Arc<AtomicU32>, done: Arc<AtomicBool>, ov
         wait_until("sleep", move || woken.load(Ordering::SeqCst) > slept);
     });
     let (reader, writer) = std::io::pipe().expect("a pipe costs two descriptors");
-    // Its end is there as soon as the writer has gone, and stays.
+    // Its end is there as soon as the writer is gone, and stays.
     drop(writer);
     let registration = Registration::new(&reader).expect("the reactor watches it");
     CLOCK.set(Some((registration, reader, ticks)));

@@ -52,8 +52,8 @@ checks! {
         );
         ensure!(
             rung == 1, "busy-poll",
-            "The future woke its task once, and the task was woken {rung} times. Who passes polls on wakes \
-             nobody."
+            "The future woke its task once, and the task was woken {rung} times. To pass polls on \
+             is to wake nobody."
         );
         let outputs = (child.as_mut().take_output(), child.as_mut().take_output());
         ensure!(
@@ -104,7 +104,7 @@ checks! {
         ensure!(output == ('a', 'b'), "wrong-result", "`join!` gave {output:?}, not ('a', 'b').");
     }
 
-    /// Who is done is not polled again, however long the others take.
+    /// A branch that is done is not polled again, however long the others take.
     "12.1" fn who_is_done_rests() {
         let (quick, slow) = (Cell::new(0), Cell::new(0));
         block_on(both(counted(&quick, yields(1)), counted(&slow, yields(100))));
@@ -171,7 +171,7 @@ checks! {
         }
     }
 
-    /// After an error, who comes later in the order is not polled any more.
+    /// After an error, the branches later in the order are not polled any more.
     "12.2" fn nobody_is_polled_after_the_error() {
         let polls = Cell::new(0);
         let output = block_on(try_both(ends(1, Err(1)), counted(&polls, ends(1, Err(2)))));
@@ -188,7 +188,7 @@ checks! {
         );
     }
 
-    /// The list has who was woken since the last look, in that order.
+    /// The list has the children that were woken since the last look, in that order.
     "12.3" fn the_list_notes_who_was_woken() {
         let (list, wakers) = list(4);
         [2, 0, 3].map(|child: usize| wakers[child].wake_by_ref());
@@ -203,7 +203,7 @@ checks! {
         );
     }
 
-    /// Who is woken often stands on the list once.
+    /// A child that is woken often stands on the list once.
     "12.3" fn the_list_notes_each_once() {
         let (list, wakers) = list(2);
         (0..1000).for_each(|n| wakers[(n + 1) % 2].wake_by_ref());
@@ -240,7 +240,7 @@ checks! {
         );
     }
 
-    /// The parent is told when the lock is free: who is told may look at once.
+    /// The parent is told when the lock is free: it may look at once.
     "12.3" fn the_list_tells_the_parent_unlocked() {
         let (list, wakers) = list(2);
         let looks = list.clone();
@@ -251,7 +251,7 @@ checks! {
         ensure!(
             seen == Ok(vec![0]), "lost-wake",
             "Child 0 was woken. When the parent was told, it looked at the list and saw {seen:?}; Ok([0]) is \
-             needed. What it does not see then, nobody will tell it of."
+             needed. Nobody will tell it of what it does not see then."
         );
     }
 
@@ -281,7 +281,7 @@ checks! {
         let answer = poll_once(pin!(join_all(Vec::<Gate>::new())));
         ensure!(
             answer == Poll::Ready(vec![]), "stuck",
-            "A `join_all` of nobody has nobody to wait for, and its first poll gave {answer:?}."
+            "A `join_all` of no futures has nothing to wait for, and its first poll gave {answer:?}."
         );
         let (gates, keys) = gates(5);
         let mut all = pin!(join_all(gates));
@@ -295,7 +295,8 @@ checks! {
         ensure!(
             answer.is_ready(), "lost-wake",
             "Five children were ready, one before each poll of the join, and each had called the waker of its \
-             poll. After the last of them `join_all` gave {answer:?}: somebody who was woken was not polled."
+             poll. After the last of them `join_all` gave {answer:?}: a child that was woken was \
+             not polled."
         );
         ensure!(
             answer == Poll::Ready(vec![0, 1, 2, 3, 4]), "wrong-result",
@@ -337,7 +338,7 @@ checks! {
         ensure!(
             polls == 1, "waits-for-one",
             "A child wakes itself in each of its first 100 polls. One poll of `join_all` polled it {polls} \
-             times; 1 is needed. Until the poll returns, the rest of the thread waits: who is woken during \
+             times; 1 is needed. Until the poll returns, the rest of the thread waits: a child woken during \
              the round is for the next one."
         );
     }
@@ -356,7 +357,7 @@ checks! {
         );
     }
 
-    /// Who is woken during a poll, by itself or by another child, is polled after that.
+    /// A child that is woken during a poll, by itself or by another child, is polled after that.
     "12.4" fn a_wake_during_the_poll_counts() {
         let (bell, waker) = Bell::new();
         let mut all = pin!(join_all([yields(2), yields(1)]));
@@ -375,7 +376,7 @@ checks! {
         }
     }
 
-    /// Who is done may be woken again, and is not polled.
+    /// A child that is done may be woken again, and is not polled.
     "12.4" fn a_wake_after_its_end_polls_nobody() {
         let (gates, keys) = gates(40);
         let mut all = pin!(join_all(gates));
@@ -401,7 +402,7 @@ checks! {
         ensure!(
             answer.is_pending(), "wrong-result",
             "Of 40 children 39 are done, and one of these was woken once more after its end. `join_all` was \
-             ready. It should wait for the last: who is done is counted once."
+             ready. It should wait for the last: a child that is done is counted once."
         );
     }
 
@@ -457,7 +458,7 @@ checks! {
         ensure!(output == ('a', 'b', 'c'), "wrong-result", "`join3` gave {output:?}, not ('a', 'b', 'c').");
     }
 
-    /// Whoever of the three is last, the outputs of the others are still there.
+    /// Whichever of the three is last, the outputs of the others are still there.
     "12.5" fn three_in_any_order() {
         for order in [[0, 1, 2], [2, 1, 0], [2, 0, 1]] {
             let (gates, keys) = gates(3);
@@ -490,7 +491,7 @@ checks! {
         }
     }
 
-    /// Whoever is done comes first; when none is left, that is said.
+    /// The first to be done comes first; when none is left, that is an answer.
     "12.6" fn whoever_is_done_comes_first() {
         let (gates, keys) = gates(3);
         let mut set = Unordered::new();
@@ -515,7 +516,7 @@ checks! {
         );
     }
 
-    /// Who is done goes at once; a late wake changes nothing.
+    /// A future that is done is dropped at once; a late wake changes nothing.
     "12.6" fn who_is_done_goes() {
         let drops = Drops::default();
         let (gates, keys) = gates(2);
@@ -545,7 +546,7 @@ checks! {
         ensure!(polls == 3, "busy-poll", "The two were polled {polls} times in all; 3 are needed.");
     }
 
-    /// An asking is one round, and who asked last is told of the next.
+    /// One question is one round, and whoever asked last is told of the next wake.
     "12.6" fn who_asked_last_is_woken() {
         let (gates, keys) = gates(3);
         let mut set = Unordered::new();
@@ -565,7 +566,7 @@ checks! {
         );
     }
 
-    /// Who wakes itself in every poll is polled once each time.
+    /// A future that wakes itself in every poll is polled once each time.
     "12.6" fn asked_once_polled_once() {
         let polls = Cell::new(0);
         let mut set = Unordered::new();
@@ -591,17 +592,17 @@ checks! {
         ensure!(
             forgotten == 0, "lost-wake",
             "Four were woken and ready, and the set was asked four times: {forgotten} times it answered \
-             `Pending`. Who was woken stays to be polled."
+             `Pending`. A future that was woken is still to be polled."
         );
         let needed = [2, 0, 3, 1].map(|n| Poll::Ready(Some(n)));
         ensure!(
             came == needed, "starves",
-            "Four were woken and ready, in the order 2, 0, 3, 1. The set gave {came:?}. Who was woken first \
-             comes first: else somebody waits for ever as long as others are woken."
+            "Four were woken and ready, in the order 2, 0, 3, 1. The set gave {came:?}. The first woken \
+             comes first: otherwise it waits as long as others are woken."
         );
     }
 
-    /// Who comes later is polled as well.
+    /// A future that is added later is polled too.
     "12.6" fn one_more_in_between() {
         let mut set = Unordered::new();
         let (gates, keys) = gates(2);
@@ -640,7 +641,7 @@ checks! {
         ensure!(sorted == [5, 20, 40], "wrong-result", "The set gave {came:?}; all of 5, 20 and 40 are needed.");
     }
 
-    /// Who takes all there is does so in its turn, and the others have theirs.
+    /// A child that takes all there is does so in its turn, and the others have theirs.
     "12.7" fn everybody_has_a_turn() {
         let budget = Cell::new(0);
         let polls = [0; 4].map(Cell::new);
@@ -655,7 +656,7 @@ checks! {
             seen[1..].iter().all(|polls| *polls < 5), "waits-for-one",
             "In each poll there is work for 5. The first of four children can use 100, the others 1 each. \
              In five polls of the join the four were polled {seen:?} times: of the last three, one was not done \
-             after four. Who is first takes everything, and in four polls each should be the first once."
+             after four. The first takes everything, and in four polls each should be the first once."
         );
         ensure!(
             seen[0] >= 5, "never-polled",
@@ -699,12 +700,12 @@ checks! {
         );
     }
 
-    /// Whoever begins, the outputs stand in the order of the futures.
+    /// Whichever begins, the outputs stand in the order of the futures.
     "12.7" fn fair_outputs_are_in_order() {
         let answer = poll_once(pin!(join_fairly(Vec::<Gate>::new())));
         ensure!(
             answer == Poll::Ready(vec![]), "stuck",
-            "A join of nobody has nobody to wait for, and its first poll gave {answer:?}."
+            "A join of no futures has nothing to wait for, and its first poll gave {answer:?}."
         );
         let (gates, keys) = gates(4);
         let mut all = pin!(join_fairly(gates));
@@ -712,7 +713,7 @@ checks! {
             sleeps("the join", |cx| all.as_mut().poll(cx));
             keys[next].open();
         }
-        // Six polls in all: who moves the children at each of them has not moved them back in the end.
+        // Six polls in all: children that are moved at each are not back in their places after it.
         for _ in 0..2 {
             is_pending(poll_once(all.as_mut()), "Not all were ready");
         }
@@ -848,7 +849,7 @@ impl Future for Gate {
 }
 
 impl Key {
-    /// Opens the gate, and wakes who waits there, if anybody does.
+    /// Opens the gate, and wakes whoever waits there, if anybody does.
     fn open(&self) {
         let mut lock = self.0.lock().unwrap();
         lock.is_open = true;
@@ -881,14 +882,14 @@ fn list(children: usize) -> (Arc<WokenList>, Vec<Waker>) {
     (list, wakers)
 }
 
-/// Who was woken since the last look.
+/// The children that were woken since the last look.
 fn look(list: &WokenList, parent: &Waker) -> Vec<usize> {
     let mut woken = Vec::new();
     list.look(parent, &mut woken);
     woken
 }
 
-/// Gets who was woken, in the middle of a look. Meanwhile another thread wakes somebody.
+/// Gets the children that were woken, in the middle of a look. Meanwhile another thread wakes somebody.
 struct Wakes {
     waker: Waker,
     /// The other thread, from the first look on.

@@ -32,7 +32,7 @@ use subject::extend::{Loss, Messages, Operation, loss, timeout, with_heartbeat};
 use subject::{CancelToken, Either, once_around, race, random, seed, select};
 
 checks! {
-    /// Who answers `Pending` has asked both, once, and both have its waker.
+    /// A race that answers `Pending` has asked both, once, and both have its waker.
     "13.1" fn both_have_the_waker() {
         let ((_a, receiver_a), (_b, receiver_b)) = (oneshot::<u32>(), oneshot::<u32>());
         let asked = [(); 2].map(|()| Cell::new(0));
@@ -51,7 +51,7 @@ checks! {
             asked == [1, 1] && rung == 0,
             "busy-poll",
             "Neither was ready. In one poll of the race the two were polled {asked:?} times, and the \
-             race woke itself {rung} times. Needed are [1, 1] and 0: who waits will wake it."
+             race woke itself {rung} times. Needed are [1, 1] and 0: the two will wake it."
         );
     }
 
@@ -85,8 +85,8 @@ checks! {
             ensure!(
                 asked.get() == 0,
                 "data-lost",
-                "`a` was ready, and `b` was polled all the same. It was ready as well: what it gave, \
-                 nobody gets."
+                "`a` was ready, and `b` was polled all the same. It was ready too, and \
+                 nobody gets its output."
             );
         }
     }
@@ -127,14 +127,14 @@ checks! {
             ensure!(
                 wanted.iter().all(|n| asked.contains(n)),
                 "never-woken",
-                "From {start}, of three branches {asked:?} were asked; {wanted:?} is needed. Who is not \
-                 asked has no waker."
+                "From {start}, of three branches {asked:?} were asked; {wanted:?} is needed. One \
+                 that is not asked has no waker."
             );
             ensure!(
                 asked.len() == 3,
                 "busy-poll",
                 "From {start}, three branches were asked in the order {asked:?}. Once each is needed: \
-                 {wanted:?}. Who has said `Pending` will wake us."
+                 {wanted:?}. A branch that is pending will wake us."
             );
             ensure!(
                 asked == wanted,
@@ -162,12 +162,12 @@ checks! {
         ensure!(
             asked == [0, 1],
             "data-lost",
-            "Branch 1 won, and {asked:?} were asked. Who is asked after the winner may be ready as \
-             well: what it gives, nobody gets."
+            "Branch 1 won, and {asked:?} were asked. A branch after the winner may be ready \
+             too, and nobody gets its output."
         );
     }
 
-    /// Who is out is not asked again; when nobody is left, that is an answer.
+    /// A branch that is out is not asked again; when none is left, that is an answer.
     "13.2" fn who_is_out_is_not_asked_again() {
         let open = &mut [true, false, true];
         let (asked, answer) = around(open, 2, [Poll::Ready(false), Poll::Pending, Poll::Pending]);
@@ -244,7 +244,7 @@ checks! {
         );
     }
 
-    /// Who waits is woken by `cancel`, from another thread too; who comes later does not wait.
+    /// A waiter is woken by `cancel`, even from another thread; one that comes later does not wait.
     "13.3" fn cancel_ends_every_wait() {
         let token = CancelToken::new();
         let theirs = token.clone();
@@ -343,7 +343,7 @@ checks! {
         let _ = step(wait.as_mut(), Waker::noop());
     }
 
-    /// A waiter that is dropped leaves nothing, and takes nobody else's place along.
+    /// A waiter that is dropped leaves nothing, and takes no other's place along.
     "13.3" fn who_is_dropped_leaves_nothing() {
         let token = CancelToken::new();
         let bells = [(); 4].map(|()| Bell::new());
@@ -362,7 +362,7 @@ checks! {
             "Of four that waited, the second and the fourth were dropped. The token has {kept:?} of \
              their wakers; [1, 0, 1, 0] is needed."
         );
-        // Who comes now must not get the place of one who is there.
+        // A newcomer must not get the place of one that is there.
         let (late, waker) = Bell::new();
         let mut wait = Box::pin(token.cancelled());
         let _ = step(wait.as_mut(), &waker);
@@ -402,7 +402,7 @@ checks! {
         );
     }
 
-    /// Who is ready when the time is over has won.
+    /// A future that is ready when the time is over has won.
     "13.4" fn ready_at_the_last_moment() {
         with_a_reactor();
         // Again and again, for nothing is left to chance here.
@@ -452,7 +452,7 @@ checks! {
         let (begun, beats) = (Cell::new(0), Cell::new(0));
         let work = async || {
             begun.set(begun.get() + 1);
-            // Who begins again and again would never come to an end.
+            // Work that is begun again and again would never come to an end.
             let naps = if begun.get() < 5 { 4 } else { 0 };
             for _ in 0..naps {
                 sleep(Duration::from_millis(15)).await;
@@ -524,7 +524,7 @@ checks! {
         );
     }
 
-    /// Who beats so slowly that the next beat is always due still leaves the work its turn.
+    /// Beats so slow that the next is always due still leave the work its turn.
     "13.5" fn a_slow_beat_starves_nobody() {
         with_a_reactor();
         let (beats, polls) = (Cell::new(0), Cell::new(0));

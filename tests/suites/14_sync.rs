@@ -43,12 +43,12 @@ checks! {
         ensure!(after == usize::MAX, "wrong-result", "To `usize::MAX` permits 1 was added: {after} are there.");
     }
 
-    /// A mutex that nobody waits for is free when its guard has gone.
+    /// A mutex that nobody waits for is free when its guard is gone.
     "14.1" fn a_mutex_comes_free() {
         let mutex = Mutex::new(1);
         for n in 1..4 {
             let Ok(mut guard) = mutex.try_lock() else {
-                fail!("not-given-back", "The guard was dropped, and nobody waited. It is locked still.");
+                fail!("not-given-back", "The guard was dropped, and nobody waited. It is still locked.");
             };
             ensure!(*guard == n, "wrong-result", "The value should be {n}, and is {}.", *guard);
             *guard += 1;
@@ -57,7 +57,7 @@ checks! {
         }
     }
 
-    /// Who answers `Pending` has left a clone of its waker.
+    /// A `lock` that answers `Pending` has left a clone of its waker.
     "14.2" fn who_waits_leaves_its_waker() {
         let mutex = Mutex::new(());
         let _guard = mutex.try_lock();
@@ -109,7 +109,7 @@ checks! {
         }
     }
 
-    /// What somebody was called for is theirs: who comes later does not get it.
+    /// What a waiter was called for is its own: one that comes later does not get it.
     "14.2" fn nobody_overtakes() {
         let mutex = Mutex::new(());
         let guard = mutex.try_lock();
@@ -126,7 +126,7 @@ checks! {
         second.goes_on();
     }
 
-    /// A lock that comes free on another thread wakes who sleeps for it.
+    /// A lock that comes free on another thread wakes the thread that sleeps for it.
     "14.2" fn woken_by_another_thread() {
         let mutex: &Mutex<u32> = Box::leak(Box::new(Mutex::new(1)));
         let Ok(mut guard) = mutex.try_lock() else {
@@ -161,7 +161,7 @@ checks! {
         );
     }
 
-    /// Each call is for one: two of three who wait are called, though none has gone on yet.
+    /// Each call is for one: two of three waiters are called, though none has gone on yet.
     "14.2" fn each_call_is_for_one() {
         let notify = Notify::new();
         let mut waiting = NAMES.map(|name| keep(Waiting::new(name, notify.notified())));
@@ -177,7 +177,7 @@ checks! {
         waiting.iter_mut().take(2).for_each(|notified| notified.goes_on());
     }
 
-    /// Who is called leaves no waker behind, and who has gone on leaves no place.
+    /// A waiter that is called leaves no waker behind, and one that has gone on leaves no place.
     "14.2" fn who_goes_on_leaves_nothing() {
         let mutex = Mutex::new(());
         let (bell, waker) = Bell::new();
@@ -201,12 +201,12 @@ checks! {
         ensure!(
             grown == 0,
             "piles-up",
-            "200 waits, each over before the next began: something grew {grown} times. Who has gone on \
-             has to leave the queue."
+            "200 waits, each over before the next began: something grew {grown} times. One that has \
+             gone on has to leave the queue."
         );
     }
 
-    /// All are notified who have asked before, polled or not; nothing is kept for later.
+    /// All that have asked before are notified, polled or not; nothing is kept for later.
     "14.2" fn all_are_notified_who_have_asked() {
         let notify = Notify::new();
         let mut polled = keep(Waiting::new("polled", notify.notified()));
@@ -214,7 +214,7 @@ checks! {
         polled.waits();
         note("all are notified");
         notify.notify_waiters();
-        ensure!(polled.bell.rung() == 1, "never-woken", "Who waited was not woken.");
+        ensure!(polled.bell.rung() == 1, "never-woken", "The one that waited was not woken.");
         ensure!(
             polled.poll().is_ready() && unpolled.poll().is_ready(),
             "lost-wake",
@@ -235,7 +235,7 @@ checks! {
         drop(guard);
     }
 
-    /// Who goes while it waits leaves no waker behind, and is not woken: the next one is.
+    /// A waiter that is dropped leaves no waker behind, and is not woken: the next one is.
     "14.3" fn who_goes_leaves_the_queue() {
         let mutex = Mutex::new(());
         let guard = mutex.try_lock();
@@ -252,11 +252,11 @@ checks! {
         drop(guard);
         let rung = (gone.rung(), second.bell.rung());
         ensure!(rung.0 == 0, "stray-wake", "A had been dropped, and was woken after that.");
-        ensure!(rung.1 == 1, "not-passed-on", "A had been dropped. B, who is next, was not woken.");
+        ensure!(rung.1 == 1, "not-passed-on", "A had been dropped. B, which is next, was not woken.");
         drop(second.goes_on());
     }
 
-    /// Who was called and goes before it has gone on passes the call on.
+    /// A waiter that was called and is dropped before it has gone on passes the call on.
     "14.3" fn who_was_called_passes_it_on() {
         let mutex = Mutex::new(());
         let guard = mutex.try_lock();
@@ -272,7 +272,7 @@ checks! {
         ensure!(
             rung == 1,
             "not-passed-on",
-            "A was called, and was dropped before it was polled. B, who is next, was woken {rung} \
+            "A was called, and was dropped before it was polled. B, which is next, was woken {rung} \
              times. Needed: 1."
         );
         note("B is dropped");
@@ -320,7 +320,7 @@ checks! {
         drop(second);
         let kept = Waiting::new("C", notify.notified()).poll().is_ready();
         ensure!(kept, "not-passed-on", "A and B were notified and dropped. C came, and found nothing.");
-        // Who hears what all hear has nothing to pass on.
+        // A waiter that hears what all hear has nothing to pass on.
         let mut dismissed = Waiting::new("D", notify.notified());
         dismissed.waits();
         note("all are notified");
@@ -364,7 +364,7 @@ checks! {
         }
     }
 
-    /// Who goes passes the call on when the lock is free, and drops its waker then.
+    /// A dropped waiter passes the call on when the lock is free, and drops its waker then.
     "14.3" fn goes_unlocked() {
         let mutex: &'static Mutex<u32> = Box::leak(Box::new(Mutex::new(1)));
         let uses = move || drop(mutex.try_lock());
@@ -380,7 +380,7 @@ checks! {
         drop(called);
     }
 
-    /// Permits go to those who wait, in the order in which they came.
+    /// Permits go to the waiters, in the order in which they came.
     "14.4" fn permits_go_round() {
         let semaphore = Semaphore::new(2);
         let mut waiting = ["A", "B", "C", "D"].map(|name| Waiting::new(name, semaphore.acquire()));
@@ -402,7 +402,7 @@ checks! {
         ensure!(free == 2, "not-passed-on", "All permits have come back: {free} of 2 are there.");
     }
 
-    /// A permit whose owner-to-be has gone is there for others.
+    /// A permit whose owner-to-be is gone is there for others.
     "14.4" fn a_permit_is_passed_on() {
         let semaphore = Semaphore::new(0);
         let mut waiting = NAMES.map(|name| Some(Waiting::new(name, semaphore.acquire())));
@@ -455,11 +455,11 @@ checks! {
         ensure!(
             got == [Some(0), Some(1), Some(2)],
             "data-lost",
-            "0, 1 and 2 were sent, and received were {got:?}."
+            "0, 1 and 2 were sent, and {got:?} were received."
         );
     }
 
-    /// Who takes a message makes room, and the room goes to the first sender who waits for it.
+    /// A message taken makes room, and the room goes to the first sender that waits for it.
     "14.5" fn room_goes_to_who_waits() {
         let (sender, mut receiver) = channel(1);
         let _ = sender.try_send(0);
@@ -474,7 +474,7 @@ checks! {
         for n in 0..3 {
             note("a message is taken");
             let got = receiver.try_recv();
-            ensure!(got == Ok(n), "data-lost", "Next was to come {n}, and it was {got:?}.");
+            ensure!(got == Ok(n), "data-lost", "{n} should have come next, and it was {got:?}.");
             if let Some(send) = sends.get_mut(n) {
                 let rung = send.bell.rung();
                 let name = send.name;
@@ -522,7 +522,7 @@ checks! {
         );
     }
 
-    /// Who is called because there is room may use the channel at once.
+    /// A sender that is called because there is room may use the channel at once.
     "14.5" fn wakes_senders_unlocked() {
         let (sender, mut receiver) = channel(1);
         let _ = sender.try_send(1);
@@ -533,7 +533,7 @@ checks! {
         ensure!(got == Ok(1), "wrong-result", "1 was sent, and received was {got:?}.");
     }
 
-    /// The end comes when the last sender has gone, and after the last message.
+    /// The end comes when the last sender is gone, and after the last message.
     "14.5" fn the_end_comes_last() {
         let (sender, mut receiver) = channel(2);
         let second = sender.clone();
@@ -586,7 +586,7 @@ checks! {
             "1 was sent, and the channel closed after that. Received were {got:?}."
         );
         drop(receiver);
-        ensure!(sender.is_closed(), "wrong-result", "The receiver has gone: `is_closed` was false.");
+        ensure!(sender.is_closed(), "wrong-result", "The receiver is gone, and `is_closed` was false.");
     }
 
     /// Whatever becomes of a message, it is dropped once.
@@ -629,11 +629,11 @@ checks! {
             ensure!(
                 got == [Ok(1), Ok(2)],
                 "data-lost",
-                "1 and 2 were sent to who had subscribed. Received were {got:?}."
+                "1 and 2 were sent to all subscribers. Received were {got:?}."
             );
         }
         let got = block_on(late.recv());
-        ensure!(got == Ok(2), "wrong-result", "Who subscribed after 1 got {got:?}, not 2.");
+        ensure!(got == Ok(2), "wrong-result", "A subscriber that came after 1 got {got:?}, not 2.");
         thread::spawn(move || {
             thread::sleep(Duration::from_millis(20));
             drop(sender);
@@ -642,7 +642,7 @@ checks! {
         ensure!(got == Err(RecvError::Closed), "wrong-result", "After the end it got {got:?}.");
     }
 
-    /// Who is too slow is told how many messages it has missed, and gets the next.
+    /// A subscriber that is too slow is told how many messages it has missed, and gets the next.
     "14.6" fn who_is_slow_is_told() {
         let sender = Broadcast::new(2);
         let mut subscriber = sender.subscribe();
@@ -674,7 +674,7 @@ checks! {
         );
     }
 
-    /// News of a message that it has already are no reason to give up.
+    /// News of a message that it already has is no reason to give up.
     "14.6" fn two_messages_in_every_order() {
         let orders = every_order(|| {
             let sender = Broadcast::new(4);
@@ -694,7 +694,7 @@ checks! {
         );
     }
 
-    /// Who goes gives up its place at the gate, and its waker.
+    /// An `Enter` that is dropped gives up its place at the gate, and its waker.
     "14.7" fn a_place_at_the_gate_is_given_up() {
         let gate = Gate::new(0);
         let (gone, waker) = Bell::new();
@@ -713,7 +713,7 @@ checks! {
         second.goes_on();
     }
 
-    /// Who was woken and goes without having asked again passes the wake on.
+    /// An `Enter` that was woken and is dropped before it has asked again passes the wake on.
     "14.7" fn a_wake_at_the_gate_is_passed_on() {
         let gate = Gate::new(0);
         let mut first = Waiting::new("A", gate.enter());
@@ -738,7 +738,7 @@ checks! {
         drop(second);
         let rung = third.bell.rung();
         ensure!(rung == 0, "woken-for-nothing", "There is no pass left, and C was woken {rung} times.");
-        // One who was woken, and finds that somebody was faster, has nothing to pass on either.
+        // One that was woken, and finds that another was faster, has nothing to pass on either.
         let mut fourth = Waiting::new("D", gate.enter());
         fourth.waits();
         note("the gate is opened: C is woken");
@@ -750,7 +750,7 @@ checks! {
         ensure!(rung == 0, "woken-for-nothing", "There is no pass left, and D was woken {rung} times.");
     }
 
-    /// One wake for one pass: who goes wakes the first who waits, or nobody.
+    /// One wake for one pass: a dropped `Enter` wakes the first waiter, or nobody.
     "14.7" fn at_the_gate_one_is_woken() {
         let gate = Gate::new(0);
         let mut waiting =
@@ -771,7 +771,7 @@ checks! {
         gate.open();
         drops(0, "A and B were woken for two passes. A is dropped.", &[1, 0, 0, 0]);
         drops(2, "A was dropped, so C was woken. C is dropped.", &[1, 0, 0]);
-        drops(4, "B and D were woken for two passes. E, who waits, is dropped.", &[0, 0]);
+        drops(4, "B and D were woken for two passes. E, which waits, is dropped.", &[0, 0]);
         drops(3, "B and D were woken for two passes. D is dropped.", &[1]);
 
         let gate = Gate::new(0);
@@ -788,7 +788,7 @@ checks! {
         ensure!(rung == 0, "woken-for-nothing", "A was through, and B is to come. C was woken {rung} times.");
     }
 
-    /// Who goes wakes the next when the lock is free, and drops its waker then.
+    /// A dropped `Enter` wakes the next when the lock is free, and drops its waker then.
     "14.7" fn leaves_the_gate_unlocked() {
         let gate: &'static Gate = Box::leak(Box::new(Gate::new(0)));
         let uses = move || {
@@ -831,7 +831,7 @@ checks! {
                     others == 2,
                     "not-passed-on",
                     "A, B and C waited, and the gate was opened twice. {} was dropped before step \
-                     {moment} of 14{}. Through came {through:?}, and one pass is left.",
+                     {moment} of 14{}. {through:?} came through, and one pass is left.",
                     NAMES[victim], if needed { ", when it was through" } else { "" }
                 );
             }
@@ -863,7 +863,7 @@ fn receiver(mut subscriber: Subscriber<u32>, messages: &'static [u32]) -> Actor 
     })
 }
 
-/// Who waits, in most checks, in the order of arrival.
+/// The names of the waiters in most checks, in the order of arrival.
 const NAMES: [&str; 3] = ["A", "B", "C"];
 
 /// A future that is watched, with a bell for a waker.

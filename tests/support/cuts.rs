@@ -6,12 +6,13 @@ use std::io::{self, Read, Write};
 use std::net::{self, Shutdown, SocketAddr};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use futures::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use futures::stream::StreamExt;
+use under_await::budget;
 use under_await::ch01_future::yield_now;
 use under_await::ch05_handoff::oneshot;
 use under_await::ch07_select;
@@ -73,6 +74,7 @@ pub const ROWS: &[Row] = &[
     Row { name: "TryJoin", loss: "Value", cut: |polls| bytes(polls, read_in_a_try_join) },
     Row { name: "JoinAll", loss: "Value", cut: |polls| bytes(polls, read_in_a_join_all) },
     Row { name: "TryJoinAll", loss: "Value", cut: |polls| bytes(polls, read_in_a_try_join_all) },
+    Row { name: "Spend", loss: "Nothing", cut: spend },
 ];
 
 /// The row with this name.
@@ -600,4 +602,23 @@ fn cancelled(polls: u32) -> Result<(), String> {
         }
         Ok(())
     })
+}
+
+/// Nothing is left in the first two turns, and one operation in each turn after them.
+fn spend(polls: u32) -> Result<(), String> {
+    let mut work = pin!(async {
+        let first = cut(polls, budget::spend(), || {}).await;
+        budget::spend().await;
+        i32::from(first.is_some()) + 1
+    });
+    let mut turns = -2;
+    let spent = loop {
+        turns += 1;
+        let left = i32::from(turns > 0);
+        let poll = || work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready(spent) = budget::grant(left, poll) {
+            break spent;
+        }
+    };
+    if spent == turns { Ok(()) } else { Err(format!("{turns} operations were there for {spent}")) }
 }

@@ -22,7 +22,7 @@ use super::story;
 pub struct Check {
     /// The hole it examines: `4.2` is the second of chapter 4.
     pub hole: &'static str,
-    /// The other holes that it runs through: what is wrong may be there.
+    /// The other holes that it runs through: the mistake may be there.
     pub with: &'static [&'static str],
     /// Its name, a claim in snake case.
     pub name: &'static str,
