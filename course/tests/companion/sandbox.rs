@@ -1,5 +1,6 @@
 //! A checkout of its own for each test, and the companion at work in it.
 
+use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -73,7 +74,9 @@ impl Chapter {
     fn reference(&self) -> (String, String) {
         let layer = format!("src/ch{}.rs", self.slug.replace('-', "_"));
         let extend = format!("chapters/{}/extend.rs", self.slug);
-        (read(repository().join(layer)), read(repository().join(extend)))
+        let read = |path: &str| Ok::<_, Infallible>(read(repository().join(path)));
+        let (Ok(layer), Ok(extend)) = (starter::whole(&layer, read), read(&extend));
+        (layer, extend)
     }
 }
 
