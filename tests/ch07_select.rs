@@ -3,13 +3,11 @@
 #![cfg(all(unix, not(miri)))] // select(2).
 
 use std::cell::{Cell, RefCell};
-use std::env;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::pin::{Pin, pin};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
@@ -17,7 +15,7 @@ use std::time::Duration;
 
 use futures::future::{join, select as select_of};
 
-use support::{Bell, Event, Ledger, cloning, later, ledger, within};
+use support::{Bell, Event, Ledger, cloning, in_a_process, later, ledger, within};
 use under_await::ch07_select::{FdSet, block_on, readable, select, writable};
 use under_await::sys;
 
@@ -29,7 +27,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// K22. An unread byte and a writable socket, for which somebody waited once and nobody waits now.
 #[test]
 fn readiness_that_nobody_waits_for_costs_nothing() {
-    in_a_process("readiness_that_nobody_waits_for_costs_nothing", || {
+    in_a_process("readiness_that_nobody_waits_for_costs_nothing", LIMIT, None, || {
         let (reader, writer) = pipe();
         let (socket, _peer) = UnixStream::pair().unwrap();
         put(&writer);
@@ -245,7 +243,7 @@ fn a_block_on_inside_another_does_no_harm() {
 #[test]
 fn signals_do_no_harm() {
     extern "C" fn handler(_: libc::c_int) {}
-    in_a_process("signals_do_no_harm", || {
+    in_a_process("signals_do_no_harm", LIMIT, None, || {
         // SAFETY: all zeroes is a `sigaction` with no flags and an empty mask.
         let mut action = unsafe { std::mem::zeroed::<libc::sigaction>() };
         action.sa_sigaction = handler as *const () as usize;
@@ -273,7 +271,7 @@ fn signals_do_no_harm() {
 /// K26. Beyond the set there is an error that says why, and the process lives.
 #[test]
 fn descriptor_1100_is_an_error() {
-    in_a_process("descriptor_1100_is_an_error", || {
+    in_a_process("descriptor_1100_is_an_error", LIMIT, None, || {
         let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: `limit` is ours to be written.
         assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }, 0);
@@ -363,20 +361,6 @@ fn timeouts_are_rounded_up_and_cut() {
             (&reader).read_exact(&mut [0]).unwrap();
         }
     });
-}
-
-/// Runs `f` in a process of its own, so that other tests add nothing to what it measures.
-fn in_a_process(test: &str, f: fn()) {
-    const CHILD: &str = "UNDER_AWAIT_TEST_CHILD";
-    if env::var_os(CHILD).is_some() {
-        within(LIMIT, f);
-        std::process::exit(0);
-    }
-    let mut run = Command::new(env::current_exe().unwrap());
-    run.args(["--exact", test, "--nocapture"]).env(CHILD, "1").stdin(Stdio::null());
-    let output = run.output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}\n{errors}", output.status);
 }
 
 /// How often this thread's ledger has seen `select`.

@@ -11,7 +11,6 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::pin::{Pin, pin};
-use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -23,7 +22,7 @@ use futures::future::{join, join_all, join3, select};
 use libc::{POLLIN, POLLOUT, c_short, pollfd};
 
 use support::reactors::{Liar, by};
-use support::{Bell, Event, Ledger, cloning, ledger, on_both, self_wakes, within};
+use support::{Bell, Event, Ledger, cloning, in_a_process, ledger, on_both, self_wakes, within};
 use under_await::ch08_poll::Direction::{self, Read as ToRead, Write as ToWrite};
 use under_await::ch08_poll::{Backend, ByPoll, BySelect, Registration, Root};
 use under_await::ch08_poll::{ask_by, block_on, ready_to, wait};
@@ -43,7 +42,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 fn readiness_that_nobody_waits_for_costs_nothing() {
     let name = "readiness_that_nobody_waits_for_costs_nothing";
     for backend in ["poll", "select"] {
-        in_a_process(name, backend, || {
+        in_a_process(name, LIMIT, Some(backend), || {
             let (reader, writer) = pipe();
             let (socket, _peer) = UnixStream::pair().unwrap();
             put(&writer, b"!");
@@ -802,7 +801,7 @@ fn a_wait_lasts_as_long_as_it_says() {
 fn signals_do_no_harm() {
     extern "C" fn handler(_: libc::c_int) {}
     for backend in ["poll", "select"] {
-        in_a_process("signals_do_no_harm", backend, || {
+        in_a_process("signals_do_no_harm", LIMIT, Some(backend), || {
             // SAFETY: all zeroes is a `sigaction` with no flags and an empty mask.
             let mut action = unsafe { std::mem::zeroed::<libc::sigaction>() };
             action.sa_sigaction = handler as *const () as usize;
@@ -835,7 +834,7 @@ fn signals_do_no_harm() {
 fn eleven_hundred_descriptors_are_refused_by_select_and_served_by_poll() {
     let name = "eleven_hundred_descriptors_are_refused_by_select_and_served_by_poll";
     for backend in ["poll", "select"] {
-        in_a_process(name, backend, || {
+        in_a_process(name, LIMIT, Some(backend), || {
             let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
             // SAFETY: `limit` is ours to be written.
             assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }, 0);
@@ -1126,26 +1125,7 @@ impl Backend for Sizes {
 
 // ── Tools ──
 
-/// Runs `f` in a process of its own, whose reactors ask by `backend`. `test` is the name of the test
-/// that calls this: the process starts from there and does not come back.
-fn in_a_process(test: &str, backend: &str, f: fn()) {
-    const CHILD: &str = "UNDER_AWAIT_TEST_CHILD";
-    if env::var_os(CHILD).is_some() {
-        within(LIMIT, f);
-        std::process::exit(0);
-    }
-    let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(CHILD, "1")
-        .env("UNDER_AWAIT_REACTOR", backend)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "by {backend}: {}\n{errors}", output.status);
-}
-
-/// In such a process: the name of the call.
+/// In a process of its own: the name of the call that its reactors make.
 fn backend_of_process() -> String {
     env::var("UNDER_AWAIT_REACTOR").expect("set by `in_a_process`")
 }

@@ -5,11 +5,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::env;
 use std::future::{pending, poll_fn, ready};
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::{Pin, pin};
-use std::process::Command;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +18,7 @@ use std::time::{Duration, Instant};
 use futures::future::{Either, join, join_all, select};
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use support::{Bell, DropToken, Drops, Event, cloning, later, ledger, self_wakes, within};
+use support::{Bell, DropToken, Drops, Event, cloning, in_a_process, later, ledger, self_wakes};
 use under_await::ch09_timer::{
     Elapsed, Key, Sleep, Timers, block_on, interval, pending_timers, sleep, sleep_until, timeout,
     wait,
@@ -33,9 +31,6 @@ mod support;
 /// How long a test may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// In the environment of the processes that the tests start.
-const CHILD: &str = "UNDER_AWAIT_CH09";
-
 /// Tests, each run on both backends.
 macro_rules! on_both_backends {
     ($( $(#[$attribute:meta])* fn $name:ident() $body:block )*) => {
@@ -44,17 +39,8 @@ macro_rules! on_both_backends {
 }
 
 fn on_both_backends(test: &str, body: fn()) {
-    if env::var_os(CHILD).is_some() {
-        return within(LIMIT, body);
-    }
     for backend in ["poll", "select"] {
-        let mut child = Command::new(env::current_exe().unwrap());
-        let child = child.args(["--exact", test, "--nocapture"]);
-        let output = child.env(CHILD, "1").env("UNDER_AWAIT_REACTOR", backend).output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "on {backend}: {}\n{errors}", output.status);
-        let ran = String::from_utf8_lossy(&output.stdout).contains("1 passed");
-        assert!(ran, "there is no test {test}");
+        in_a_process(test, LIMIT, Some(backend), body);
     }
 }
 

@@ -6,13 +6,11 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::env;
 use std::error::Error;
 use std::future::{self, pending, poll_fn, ready};
 use std::io::{PipeReader, Read, Write};
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
@@ -23,9 +21,12 @@ use std::time::Duration;
 use futures::future::{FutureExt, join, join_all};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 
-use support::{Bell, Drops, Event, Ledger, allocated_bytes, allocations, ledger, on_both, within};
+use support::reactors::by;
+use support::{
+    Bell, Drops, Event, Ledger, allocated_bytes, allocations, in_a_process, ledger, on_both, within,
+};
 use under_await::ch01_future::poll_once;
-use under_await::ch08_poll::{Direction, ready_to};
+use under_await::ch08_poll::{Direction, ask_by, ready_to};
 use under_await::ch11_task::{JoinError, JoinHandle, block_on, spawn};
 use under_await::net::{TcpListener, TcpStream};
 use under_await::sys::{self, Faults};
@@ -1274,7 +1275,7 @@ fn every_thread_has_its_own_runtime() {
 fn a_thousand_tasks_that_wait_cost_nothing() {
     let name = "a_thousand_tasks_that_wait_cost_nothing";
     for backend in ["poll", "select"] {
-        in_a_process(name, backend, || {
+        in_a_process(name, LIMIT, Some(backend), || {
             block_on(async {
                 (0..1000).for_each(|_| drop(spawn(pending::<()>())));
                 let pipes = [pipe(), pipe()];
@@ -1297,7 +1298,7 @@ fn faults_of_the_system_change_nothing() {
     for seed in 1..=20 {
         for backend in ["poll", "select"] {
             within(LIMIT, move || {
-                by(backend);
+                ask_by(by(backend)).unwrap();
                 sys::inject(Some(Faults {
                     seed,
                     one_in: 3,
@@ -1506,15 +1507,6 @@ async fn read_one(mut reader: &PipeReader) -> u8 {
     }
 }
 
-fn by(backend: &str) {
-    use under_await::ch08_poll::{Backend, ByPoll, BySelect, ask_by};
-    let backend: Box<dyn Backend> = match backend {
-        "select" => Box::new(BySelect),
-        _ => Box::new(ByPoll),
-    };
-    ask_by(backend).unwrap();
-}
-
 /// What `f` returns or panics with.
 fn caught<T>(f: impl FnOnce() -> T) -> thread::Result<T> {
     catch_unwind(AssertUnwindSafe(f))
@@ -1524,20 +1516,4 @@ fn caught<T>(f: impl FnOnce() -> T) -> thread::Result<T> {
 fn text(panic: Box<dyn Any + Send>) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).expect("a text")
-}
-
-/// In the environment of the processes that the tests start.
-const CHILD: &str = "UNDER_AWAIT_CH11";
-
-/// Runs `f` in a process of its own, as the test of this name.
-fn in_a_process(name: &str, backend: &str, f: fn()) {
-    if env::var_os(CHILD).is_some() {
-        return within(LIMIT, f);
-    }
-    let mut child = Command::new(env::current_exe().unwrap());
-    let child = child.args(["--exact", name, "--nocapture"]).stdin(Stdio::null());
-    let output = child.env(CHILD, "1").env("UNDER_AWAIT_REACTOR", backend).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "by {backend}: {}\n{errors}", output.status);
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "no test {name}");
 }

@@ -19,6 +19,9 @@ use crate::term::{Busy, PATIENCE, note};
 
 /// The file in the built book that says what it was made from.
 const STAMP: &str = ".made-from";
+/// What the book is made from, in the checkout: what it includes is in here, a test sees to that.
+/// `Cargo.lock` stands for mdBook.
+pub(crate) const SOURCES: [&str; 5] = ["book.toml", "Cargo.lock", "chapters", "src", "theme"];
 
 /// The book's folder. Builds the book if it is not there or is stale.
 pub(crate) fn built(checkout: &Checkout) -> Result<PathBuf> {
@@ -96,46 +99,28 @@ pub(crate) fn made_from(book: &Path) -> String {
 
 /// What the book is made from, as one line: it changes when a source or mdBook changes.
 fn stamp(checkout: &Checkout) -> Result<String> {
-    let mut sources = ["book.toml", "Cargo.lock"].map(|file| checkout.root.join(file)).to_vec();
-    for folder in ["chapters", "src", "theme"] {
-        collect(&checkout.root.join(folder), &mut sources);
-    }
-    let (mut made_from, mut included) = (Vec::new(), Vec::new());
+    let mut sources = Vec::new();
+    SOURCES.iter().for_each(|source| collect(&checkout.root.join(source), &mut sources));
+    let mut made_from = Vec::new();
     for source in &sources {
         let bytes = fs::read(source).map_err(|error| Failure::at("read", source, &error))?;
-        if source.extension().is_some_and(|extension| extension == "md") {
-            included.extend(includes(source, &String::from_utf8_lossy(&bytes)));
-        }
-        made_from.extend(source.to_string_lossy().bytes());
+        // The same checkout elsewhere makes the same book.
+        let name = source.strip_prefix(&checkout.root).unwrap_or(source);
+        made_from.extend(name.to_string_lossy().bytes());
         made_from.extend(bytes);
-    }
-    for source in included {
-        // mdBook complains if it is missing.
-        made_from.extend(fs::read(source).unwrap_or_default());
     }
     Ok(format!("{:016x}\n", fingerprint(&made_from)))
 }
 
-/// Adds the files of a folder and of those within, in order.
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+/// Adds a file, or the files of a folder and of those within, in order; nothing, if it is not there.
+fn collect(path: &Path, files: &mut Vec<PathBuf>) {
+    if path.is_file() {
+        return files.push(path.to_owned());
+    }
+    let Ok(entries) = fs::read_dir(path) else { return };
     let mut paths = entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>();
     paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            collect(&path, files);
-        } else {
-            files.push(path);
-        }
-    }
-}
-
-/// The files that a page includes: `{{#include ../../tests/suites/04_park.rs:name}}`.
-fn includes(page: &Path, text: &str) -> Vec<PathBuf> {
-    let folder = page.parent().unwrap_or(page);
-    let includes = text.split("include ").skip(1);
-    let paths = includes.filter_map(|rest| rest.split(['}', ':', '\n']).next());
-    paths.map(|path| folder.join(path.trim())).filter(|path| path.is_file()).collect()
+    paths.iter().for_each(|path| collect(path, files));
 }
 
 /// Collects mdBook's warnings and errors, and lets all else it logs go.

@@ -69,7 +69,7 @@ impl From<io::Error> for Failure {
 }
 
 /// What an error says, without the system's number for it.
-fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }

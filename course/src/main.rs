@@ -10,6 +10,8 @@ mod cargo;
 mod chapters;
 mod check;
 mod checkout;
+#[cfg(unix)]
+mod connections;
 mod diff;
 mod failure;
 mod files;

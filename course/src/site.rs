@@ -1,6 +1,7 @@
 //! The built book as a web site: what a request for one of its files is answered with.
 
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,6 +13,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use crate::book;
+use crate::failure::reason;
 
 /// What a request is answered with.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -43,26 +45,22 @@ impl Site {
             return with(status(StatusCode::METHOD_NOT_ALLOWED), header::ALLOW, "GET, HEAD");
         }
         let path = request.uri().path();
-        match self.find(path) {
-            Some(folder) if folder.is_dir() => {
-                // Links on its page are relative to the folder, not to what the folder is in.
-                let inside = format!("/{}/", path.trim_matches('/'));
-                with(status(StatusCode::MOVED_PERMANENTLY), header::LOCATION, &inside)
-            }
-            Some(file) => File::read(&file, self.ending)
-                .map_or_else(|| self.missing(), |file| file.answer(request)),
-            None => self.missing(),
-        }
+        let answered = self.find(path).and_then(|found| match found.is_dir() {
+            // Links on its page are relative to the folder, not to what the folder is in.
+            true => Ok(moved(&format!("/{}/", path.trim_matches('/')))),
+            false => File::read(&found, self.ending).map(|file| file.answer(request)),
+        });
+        answered.unwrap_or_else(|error| self.refusal(&error))
     }
 
     /// The file that `path` names, or the folder, if it is named as if it were a file.
-    fn find(&self, path: &str) -> Option<PathBuf> {
-        let path = percent_decode_str(path).decode_utf8().ok()?;
+    fn find(&self, path: &str) -> io::Result<PathBuf> {
+        let path = percent_decode_str(path).decode_utf8().map_err(|_| ErrorKind::NotFound)?;
         let mut found = self.root.clone();
         for name in path.split('/').filter(|name| !name.is_empty()) {
             // Not upwards, nothing that is hidden, and no other system's idea of a path.
             if name.starts_with('.') || name.contains(['\\', ':', '\0']) {
-                return None;
+                return Err(ErrorKind::NotFound.into());
             }
             found.push(name);
         }
@@ -70,15 +68,30 @@ impl Site {
             found.push("index.html");
         }
         // A link in the folder may lead out of it.
-        found.canonicalize().ok()?.starts_with(self.root.canonicalize().ok()?).then_some(found)
+        match found.canonicalize()?.starts_with(self.root.canonicalize()?) {
+            true => Ok(found),
+            false => Err(ErrorKind::NotFound.into()),
+        }
     }
 
-    /// The answer when there is no such file.
-    fn missing(&self) -> Answer {
-        let page = fs::read(self.root.join("404.html")).unwrap_or_default();
+    /// The answer when a file cannot be read: there is none, it is not for us, or there is no more
+    /// to be had from the system at the moment.
+    fn refusal(&self, error: &io::Error) -> Answer {
+        let (code, page) = match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => {
+                (StatusCode::NOT_FOUND, fs::read(self.root.join("404.html")).unwrap_or_default())
+            }
+            kind => {
+                let code = match kind {
+                    ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
+                    _ => StatusCode::SERVICE_UNAVAILABLE,
+                };
+                (code, format!("<p>This page cannot be read: {}.</p>\n", reason(error)).into())
+            }
+        };
         let mut answer =
             with(Response::new(page.into()), header::CONTENT_TYPE, "text/html; charset=utf-8");
-        *answer.status_mut() = StatusCode::NOT_FOUND;
+        *answer.status_mut() = code;
         answer
     }
 }
@@ -95,9 +108,9 @@ struct File {
 
 impl File {
     /// Reads a file. Pages get `ending`.
-    fn read(path: &Path, ending: &str) -> Option<Self> {
+    fn read(path: &Path, ending: &str) -> io::Result<Self> {
         // The files are small, and in the system's memory; layer 17 is about those that are not.
-        let mut bytes = fs::read(path).ok()?;
+        let mut bytes = fs::read(path)?;
         let kind = mime_guess::from_path(path).first_or_octet_stream();
         if kind == mime_guess::mime::TEXT_HTML {
             bytes.extend_from_slice(ending.as_bytes());
@@ -105,7 +118,7 @@ impl File {
         let is_text = kind.type_() == "text" || kind.subtype() == "javascript";
         let kind = if is_text { format!("{kind}; charset=utf-8") } else { kind.to_string() };
         let written = fs::metadata(path).and_then(|data| data.modified()).unwrap_or(UNIX_EPOCH);
-        Some(File { bytes: bytes.into(), kind, written })
+        Ok(File { bytes: bytes.into(), kind, written })
     }
 
     /// The file, as much of it as is asked for, or word that it is still the same.
@@ -154,6 +167,11 @@ impl File {
         let written = self.written.duration_since(UNIX_EPOCH).unwrap_or_default();
         format!("\"{:x}-{:x}\"", self.bytes.len(), written.as_nanos())
     }
+}
+
+/// An answer that leads to `place`.
+fn moved(place: &str) -> Answer {
+    with(status(StatusCode::MOVED_PERMANENTLY), header::LOCATION, place)
 }
 
 /// An answer that says `code`, and no more.

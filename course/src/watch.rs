@@ -31,7 +31,7 @@ pub(crate) fn command(checkout: &Checkout, chapters: &[Chapter], first: &Chapter
     }
     let tests = checkout.root.join("tests");
     let (send, events) = mpsc::channel();
-    let _watcher = watcher(&[&tests], RecursiveMode::NonRecursive, move |event| {
+    let _watcher = watcher(&[(&tests, RecursiveMode::NonRecursive)], move |event| {
         // The receiver is gone only when the process ends.
         let _ = send.send(event);
     })?;
@@ -102,13 +102,12 @@ fn rule(chapter: &Chapter) -> String {
 
 /// Watches folders: by the system's means, or by looking at them again and again.
 pub(crate) fn watcher(
-    folders: &[impl AsRef<Path>],
-    mode: RecursiveMode,
+    folders: &[(impl AsRef<Path>, RecursiveMode)],
     tell: impl Fn(notify::Result<Event>) + Clone + Send + 'static,
 ) -> Result<Box<dyn Watcher>> {
     let watch = |mut watcher: Box<dyn Watcher>| {
-        for folder in folders.iter().filter(|folder| folder.as_ref().exists()) {
-            watcher.watch(folder.as_ref(), mode)?;
+        for (folder, mode) in folders.iter().filter(|(folder, _)| folder.as_ref().exists()) {
+            watcher.watch(folder.as_ref(), *mode)?;
         }
         Ok(watcher)
     };

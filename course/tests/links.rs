@@ -38,25 +38,48 @@ fn no_listing_is_empty() {
     }
 }
 
+/// What the book is made from is known to whoever builds it again: `SOURCES` in `src/book.rs`.
+#[test]
+fn the_book_includes_only_what_it_is_made_from() {
+    let chapters = normal(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../chapters"));
+    let made_from = [chapters.clone(), chapters.with_file_name("src")];
+    let mut count = 0;
+    for (page, text) in read(&chapters, "md") {
+        for include in text.split("{{#include ").skip(1) {
+            let path = include.split(['}', ':']).next().unwrap().trim();
+            let path = normal(&page.parent().unwrap().join(path));
+            let known = made_from.iter().any(|folder| path.starts_with(folder));
+            assert!(known, "{} includes {}", page.display(), path.display());
+            count += 1;
+        }
+    }
+    assert!(count > 100, "only {count} includes were found");
+}
+
 /// Builds the book into `folder` and reads its pages.
 fn render(folder: &Path) -> BTreeMap<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut book = mdbook_driver::MDBook::load(root).unwrap();
     book.config.build.build_dir = folder.to_owned();
     book.build().unwrap();
-    let mut pages = BTreeMap::new();
+    read(folder, "html")
+}
+
+/// The files in `folder` whose names end so, and what is in them.
+fn read(folder: &Path, extension: &str) -> BTreeMap<PathBuf, String> {
+    let mut files = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "html") {
-                pages.insert(path.clone(), fs::read_to_string(path).unwrap());
+            } else if path.extension().is_some_and(|found| found == extension) {
+                files.insert(path.clone(), fs::read_to_string(path).unwrap());
             }
         }
     }
-    pages
+    files
 }
 
 /// What is wrong with `link` on `page`, if anything.

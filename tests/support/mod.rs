@@ -19,6 +19,7 @@ pub mod heard;
 pub mod memory;
 #[cfg(unix)]
 pub mod net;
+pub mod process;
 pub mod random;
 #[cfg(unix)]
 pub mod reactors;
@@ -36,6 +37,7 @@ pub use cloning::cloning;
 pub use exam::{Check, Verdict, exam, panics, verdicts};
 pub use futures::*;
 pub use memory::{Memory, memory};
+pub use process::in_a_process;
 pub use random::Random;
 #[cfg(unix)]
 pub use reactors::on_both;

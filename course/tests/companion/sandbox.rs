@@ -2,10 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use tempfile::TempDir;
 
@@ -97,10 +100,37 @@ impl Sandbox {
         sandbox
     }
 
-    /// A fresh clone in which something is going to be compiled.
-    pub(crate) fn to_build_in() -> Self {
+    /// A fresh clone, and its book, which is built once for all tests.
+    pub(crate) fn with_book() -> Self {
+        static BOOK: OnceLock<Files> = OnceLock::new();
+        let book = BOOK.get_or_init(|| {
+            let sandbox = Sandbox::new();
+            run(sandbox.course(&[])).ends_with(0);
+            Files::of(&sandbox.target(""), &["book"], |_| true)
+        });
         let sandbox = Sandbox::new();
-        sandbox.borrow_dependencies();
+        book.lay_out(&sandbox.target(""));
+        sandbox
+    }
+
+    /// A fresh clone in which something is going to be compiled. The layers, and chapter 4 with its
+    /// checks, are compiled once for all tests: what is the same need not be compiled again.
+    pub(crate) fn to_build_in() -> Self {
+        static BUILT: OnceLock<Files> = OnceLock::new();
+        let fresh = || {
+            let sandbox = Sandbox::new();
+            sandbox.borrow_dependencies();
+            sandbox
+        };
+        let built = BUILT.get_or_init(|| {
+            let (sandbox, chapter) = (fresh(), Chapter::park());
+            sandbox.write("tests/my_04_park.rs", chapter.filled(|_| true));
+            run(sandbox.cargo(&["test", "--no-run", "--test", &chapter.test()])).ends_with(0);
+            let folders = ["debug/.fingerprint", "debug/deps", "debug/incremental"];
+            Files::of(&sandbox.target(""), &folders, is_ours)
+        });
+        let sandbox = fresh();
+        built.lay_out(&sandbox.target(""));
         sandbox
     }
 
@@ -147,6 +177,16 @@ impl Sandbox {
         command
     }
 
+    /// As [`course_without_cargo`](Self::course_without_cargo), with so many open files at most.
+    #[cfg(unix)]
+    pub(crate) fn course_with_files(&self, files: u64, arguments: &[&str]) -> Command {
+        let mut command = self.command("sh");
+        let script = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_course")]).args(arguments);
+        command.env("CARGO", self.path("no-cargo-here"));
+        command
+    }
+
     /// Plain cargo.
     pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(env!("CARGO"));
@@ -181,24 +221,12 @@ impl Sandbox {
     /// folder: the nested cargo need not build it again. If it cannot use it, it builds it.
     fn borrow_dependencies(&self) {
         let built = Path::new(env!("CARGO_BIN_EXE_course")).parent().unwrap();
-        let ours = |name: &str| {
-            [
-                "under-await",
-                "under_await",
-                "libunder_await",
-                "course",
-                "loom-tests",
-                "libloom_tests",
-            ]
-            .iter()
-            .any(|ours| name.starts_with(ours))
-        };
         for folder in ["deps", "build", ".fingerprint"] {
             let Ok(entries) = fs::read_dir(built.join(folder)) else { continue };
             for entry in entries.flatten() {
                 let name = entry.file_name().into_string().unwrap_or_default();
                 let is_library = name.starts_with("lib");
-                if !ours(&name) && (folder != "deps" || is_library) {
+                if !is_ours(&name) && (folder != "deps" || is_library) {
                     link(&entry.path(), &self.target("debug").join(folder).join(name));
                 }
             }
@@ -220,6 +248,42 @@ impl Sandbox {
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn processes(&self) -> Vec<String> {
         Vec::new()
+    }
+}
+
+/// Whether cargo has made a file of this name from this repository, and not from other people's crates.
+fn is_ours(name: &str) -> bool {
+    let names = ["under-await", "under_await", "course", "loom-tests", "loom_tests", "my_04_park"];
+    let name = name.strip_prefix("lib").unwrap_or(name);
+    names.iter().any(|ours| name.starts_with(ours))
+}
+
+/// Files as they once were: where, since when, and what was in them.
+#[derive(Debug)]
+struct Files(Vec<(PathBuf, SystemTime, Vec<u8>)>);
+
+impl Files {
+    /// What is in these folders of `root`, as far as it is in them under a name that is `wanted`.
+    fn of(root: &Path, folders: &[&str], wanted: impl Fn(&str) -> bool) -> Self {
+        let mut files = Vec::new();
+        for entry in folders.iter().flat_map(|folder| fs::read_dir(root.join(folder)).unwrap()) {
+            let entry = entry.unwrap();
+            if wanted(&entry.file_name().to_string_lossy()) {
+                let inside = entry.path().strip_prefix(root).unwrap().to_owned();
+                walk(&entry.path(), &inside, &mut |from, to| {
+                    let since = fs::metadata(from).unwrap().modified().unwrap();
+                    files.push((to.to_owned(), since, fs::read(from).unwrap()));
+                });
+            }
+        }
+        Files(files)
+    }
+
+    /// Puts them where they were, seen from `root`.
+    fn lay_out(&self, root: &Path) {
+        for (path, since, bytes) in &self.0 {
+            write(&root.join(path), bytes, *since);
+        }
     }
 }
 
@@ -286,12 +350,48 @@ pub(crate) fn run_in_colour(command: &mut Command) -> Outcome {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (mut out, mut err) = (String::new(), String::new());
     let mut errors = child.stderr.take().unwrap();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| errors.read_to_string(&mut err).unwrap());
         child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
     });
     let code = child.wait().unwrap().code();
     Outcome { out, err, code, time: start.elapsed() }
+}
+
+/// What is printed, line by line, while it is.
+#[derive(Debug)]
+pub(crate) struct Lines(Receiver<String>);
+
+impl Lines {
+    /// The lines of a pipe or a terminal.
+    pub(crate) fn of(pipe: impl Read + Send + 'static) -> Self {
+        let (send, lines) = mpsc::channel();
+        thread::spawn(move || {
+            BufReader::new(pipe).lines().map_while(Result::ok).try_for_each(|l| send.send(l))
+        });
+        Lines(lines)
+    }
+
+    /// Waits for a line that contains `text`, and gives all up to that one.
+    #[track_caller]
+    pub(crate) fn until(&self, text: &str) -> Vec<String> {
+        let mut seen = Vec::new();
+        // Generous: what counts is asserted by the caller.
+        while let Ok(line) = self.0.recv_timeout(scaled(Duration::from_secs(60))) {
+            seen.push(line);
+            if seen.last().is_some_and(|line| line.contains(text)) {
+                return seen;
+            }
+        }
+        panic!("`{text}` does not come, but:\n{}", seen.join("\n"));
+    }
+
+    /// Asserts that nothing more is printed for a while.
+    #[track_caller]
+    pub(crate) fn are_over(&self) {
+        let more = self.0.recv_timeout(Duration::from_millis(500));
+        assert!(more.is_err(), "{more:?}");
+    }
 }
 
 /// `limit`, times what `UNDER_AWAIT_TIME_SCALE` says: for machines that are slow or busy.
@@ -307,7 +407,7 @@ pub(crate) fn within(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
         if Instant::now() > deadline {
             return false;
         }
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
     }
     true
 }
@@ -325,32 +425,39 @@ fn read(path: impl AsRef<Path>) -> String {
 
 /// Copies a file, or a folder without what a reader has made in it.
 fn copy(from: &Path, to: &Path) {
-    walk(from, to, &|from, to| {
+    walk(from, to, &mut |from, to| {
         let name = from.file_name().unwrap_or_default().to_string_lossy();
         if !name.starts_with("my_") {
-            fs::copy(from, to).unwrap();
+            write(to, &fs::read(from).unwrap(), fs::metadata(from).unwrap().modified().unwrap());
         }
     });
 }
 
 /// Links a file, or all that is in a folder.
 fn link(from: &Path, to: &Path) {
-    walk(from, to, &|from, to| drop(fs::hard_link(from, to)));
+    walk(from, to, &mut |from, to| {
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        let _ = fs::hard_link(from, to);
+    });
 }
 
-/// Does something with a file, or with each in a folder; makes the folders. What is not there is
-/// passed over.
-fn walk(from: &Path, to: &Path, each: &impl Fn(&Path, &Path)) {
-    if !from.is_dir() {
-        if from.exists() {
-            fs::create_dir_all(to.parent().unwrap()).unwrap();
-            each(from, to);
+/// Writes a file as old as that; cargo goes by its age. Makes the folder that it is in.
+fn write(path: &Path, bytes: &[u8], since: SystemTime) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut file = fs::File::create(path).unwrap();
+    file.write_all(bytes).unwrap();
+    file.set_modified(since).unwrap();
+}
+
+/// Does something with a file, or with each in a folder, and with where it belongs in `to`. What is
+/// not there is passed over.
+fn walk(from: &Path, to: &Path, each: &mut impl FnMut(&Path, &Path)) {
+    if from.is_dir() {
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            walk(&entry.path(), &to.join(entry.file_name()), each);
         }
-        return;
-    }
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        walk(&entry.path(), &to.join(entry.file_name()), each);
+    } else if from.exists() {
+        each(from, to);
     }
 }

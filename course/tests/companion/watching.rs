@@ -1,21 +1,19 @@
 //! `watch`: an answer to every save, and nothing left behind.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::process::Child;
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::sandbox::{Chapter, Sandbox, scaled, within};
+use crate::sandbox::{Chapter, Lines, Sandbox, scaled, within};
 
 const FILE: &str = "tests/my_04_park.rs";
 
 /// A companion that watches; it is killed when this is dropped.
 struct Watch {
     child: Child,
-    /// What it prints, on either stream, line by line.
-    lines: Receiver<String>,
+    /// What it prints, on either stream.
+    lines: Lines,
 }
 
 impl Watch {
@@ -29,34 +27,15 @@ impl Watch {
             .stderr(write)
             .spawn()
             .unwrap();
-        let (send, lines) = mpsc::channel();
-        thread::spawn(move || {
-            BufReader::new(pipe).lines().map_while(Result::ok).try_for_each(|l| send.send(l))
-        });
-        Watch { child, lines }
+        Watch { child, lines: Lines::of(pipe) }
     }
 
     /// Waits for a line that contains `text`, and says how long that took.
     #[track_caller]
     fn says(&self, text: &str) -> Duration {
         let start = Instant::now();
-        let mut seen = Vec::new();
-        // Generous: what counts is asserted by the caller.
-        while let Ok(line) = self.lines.recv_timeout(scaled(Duration::from_secs(60))) {
-            let found = line.contains(text);
-            seen.push(line);
-            if found {
-                return start.elapsed();
-            }
-        }
-        panic!("`{text}` does not come, but:\n{}", seen.join("\n"));
-    }
-
-    /// Asserts that nothing more is printed for a while.
-    #[track_caller]
-    fn is_quiet(&self) {
-        let more = self.lines.recv_timeout(Duration::from_millis(500));
-        assert!(more.is_err(), "{more:?}");
+        self.lines.until(text);
+        start.elapsed()
     }
 }
 
@@ -74,7 +53,7 @@ fn every_save_is_answered() {
     watch.says("is yours now");
     watch.says("Next is TODO 4.1");
     watch.says("0 of ");
-    watch.is_quiet();
+    watch.lines.are_over();
 
     // A save, as most editors do it. A busy machine may be late once, but not three times.
     let mut times = Vec::new();
@@ -105,7 +84,7 @@ fn every_save_is_answered() {
     // No file at all.
     fs::remove_file(sandbox.path(FILE)).unwrap();
     watch.says("is gone. Save it again");
-    watch.is_quiet();
+    watch.lines.are_over();
     sandbox.write(FILE, chapter.filled(|_| false));
     watch.says("All ");
 
@@ -115,7 +94,7 @@ fn every_save_is_answered() {
     fs::remove_file(sandbox.path("tests/my_notes.rs")).unwrap();
     watch.says("cargo course diff 4");
     watch.says("hapter");
-    watch.is_quiet();
+    watch.lines.are_over();
 }
 
 /// A save calls off the check that is running, and however the companion ends, nothing that it has
