@@ -127,10 +127,9 @@ impl std::fmt::Debug for FdSet {
 struct Reactor {
     /// Who waits to read from a descriptor, and who waits to write to it.
     wakers: [BTreeMap<RawFd, Waker>; 2],
-    /// The reading end of a pipe of our own: it becomes ready when another thread wakes us.
-    pipe: PipeReader,
-    /// The writing end, for the wakers.
-    sender: Arc<PipeWriter>,
+    /// A pipe of our own, which becomes readable when another thread wakes us. The wakers share both
+    /// its ends: one that outlives the reactor must not write into a pipe that nobody reads.
+    pipe: Arc<(PipeReader, PipeWriter)>,
 }
 // ANCHOR_END: Reactor
 
@@ -230,7 +229,7 @@ impl Reactor {
     /// its wakers. Nobody waits for it any longer then.
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Vec<Waker>> {
         let mut sets = [FdSet::new(), FdSet::new()];
-        sets[0].insert(self.pipe.as_raw_fd())?;
+        sets[0].insert(self.pipe.0.as_raw_fd())?;
         for (set, wakers) in sets.iter_mut().zip(&self.wakers) {
             wakers.keys().try_for_each(|fd| set.insert(*fd))?;
         }
@@ -238,8 +237,8 @@ impl Reactor {
         if sys::unless_interrupted(select(reads, writes, timeout))? == 0 {
             return Ok(Vec::new()); // After a signal the sets say nothing.
         }
-        if sets[0].contains(self.pipe.as_raw_fd()) {
-            sys::silence(&self.pipe);
+        if sets[0].contains(self.pipe.0.as_raw_fd()) {
+            sys::silence(&self.pipe.0);
         }
         Ok(self.fired(&sets))
     }
@@ -249,8 +248,7 @@ impl Reactor {
 // ANCHOR: fired
 impl Reactor {
     fn new() -> io::Result<Self> {
-        let (pipe, sender) = sys::pipe()?;
-        Ok(Reactor { wakers: Default::default(), pipe, sender: Arc::new(sender) })
+        Ok(Reactor { wakers: Default::default(), pipe: Arc::new(sys::pipe()?) })
     }
 
     /// Takes out the wakers of the descriptors in `sets`.
@@ -274,7 +272,7 @@ impl Reactor {
 // ANCHOR: block_on
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
-    let pipe = with_reactor(|reactor| Ok(reactor.sender.clone())).expect("a pipe for the wakes");
+    let pipe = with_reactor(|reactor| Ok(reactor.pipe.clone())).expect("a pipe for the wakes");
     let sleeper = thread::current().id();
     let root = Arc::new(Root { woken: AtomicBool::new(false), sleeper, pipe });
     let waker = Waker::from(root.clone());
@@ -306,7 +304,7 @@ struct Root {
     /// The thread that sleeps.
     sleeper: ThreadId,
     /// A byte in here ends its sleep.
-    pipe: Arc<PipeWriter>,
+    pipe: Arc<(PipeReader, PipeWriter)>,
 }
 
 // ANCHOR: Wake_for_Root
@@ -316,7 +314,7 @@ impl Wake for Root {
         // it wakes finds the flag set. Whoever runs this on the thread itself is awake.
         let first = !self.woken.swap(true, Ordering::Release);
         if first && thread::current().id() != self.sleeper {
-            sys::ring(&self.pipe);
+            sys::ring(&self.pipe.1);
         }
     }
 }

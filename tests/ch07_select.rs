@@ -212,6 +212,20 @@ fn a_wake_from_another_thread_ends_the_sleep() {
     });
 }
 
+/// K10. A waker may outlive its `block_on` and its thread. What it writes then goes into a pipe that has a
+/// reader all the same: SIGPIPE would end a program that does not ignore it, as Rust's main does.
+#[test]
+fn a_wake_after_the_end_of_its_thread_is_no_signal() {
+    in_a_process("a_wake_after_the_end_of_its_thread_is_no_signal", || {
+        // SAFETY: the default action is no handler of ours.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        let waker = || block_on(poll_fn(|cx| Poll::Ready(cx.waker().clone())));
+        let kept = thread::spawn(waker).join().unwrap();
+        kept.wake();
+        assert_eq!(ledger().count(Event::Call("write")), 1);
+    });
+}
+
 /// K17. A future that always wakes itself does not keep another from what the kernel says.
 #[test]
 fn a_future_that_wakes_itself_starves_nobody() {

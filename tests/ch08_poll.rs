@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::panic::catch_unwind;
 use std::pin::{Pin, pin};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
@@ -602,6 +603,32 @@ fn a_late_wake_does_no_harm() {
         late.join().unwrap();
         drop(writer.join().unwrap());
     });
+}
+
+/// K10. A thread that ends in its sleep still counts as asleep, so a late wake writes into its pipe. That
+/// has a reader all the same: SIGPIPE would end a program that does not ignore it, as Rust's main does.
+#[test]
+fn a_wake_after_the_end_of_its_thread_is_no_signal() {
+    struct Broken;
+    impl Backend for Broken {
+        fn wait(&mut self, _: &mut [pollfd], _: Option<Duration>) -> io::Result<Vec<usize>> {
+            panic!("in its sleep")
+        }
+    }
+    for backend in ["poll", "select"] {
+        in_a_process("a_wake_after_the_end_of_its_thread_is_no_signal", backend, || {
+            // SAFETY: the default action is no handler of ours.
+            unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+            let sleeper = thread::spawn(|| {
+                let root = Root::new().unwrap();
+                ask_by(Box::new(Broken)).unwrap();
+                catch_unwind(|| wait(None, || false)).unwrap_err();
+                Waker::from(root)
+            });
+            sleeper.join().unwrap().wake();
+            assert_eq!(ledger().count(Event::Call("write")), 1);
+        });
+    }
 }
 
 /// K02. A future that wakes itself is polled again, and costs one look at the kernel each time.
