@@ -30,6 +30,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use crate::ch05_handoff::wake_all;
 use crate::sys;
 
 // ANCHOR: select
@@ -44,6 +45,9 @@ pub fn select(
     timeout: Option<Duration>,
 ) -> io::Result<usize> {
     let count = reads.count.max(writes.count);
+    if sys::spurious() {
+        return Ok(count as usize); // The sets are left as they are: all of it is ready.
+    }
     let mut timeout = timeout.map(timeval);
     let timeout = timeout.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
     let ready = sys::call("select", || {
@@ -292,7 +296,7 @@ fn turn(root: &Root) -> bool {
     // A future that wakes itself again and again must not keep the others from the kernel.
     let timeout = root.woken.load(Ordering::Acquire).then_some(Duration::ZERO);
     let fired = with_reactor(|reactor| reactor.wait(timeout)).expect("select waits");
-    fired.into_iter().for_each(Waker::wake);
+    wake_all(fired);
     root.woken.swap(false, Ordering::Acquire)
 }
 // ANCHOR_END: turn

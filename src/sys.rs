@@ -390,7 +390,8 @@ pub struct Faults {
     pub one_in: u64,
     /// The calls that fail, with the error they fail with: `("read", libc::EAGAIN)`.
     pub errors: &'static [(&'static str, i32)],
-    /// Whether reads and writes may be cut short, and reports of readiness made up.
+    /// Whether reads and writes may be cut short, and reports of readiness made up: with one of
+    /// everything that is watched, a wait returns at once.
     pub short: bool,
 }
 

@@ -19,7 +19,8 @@ use futures::future::{join, select as select_of};
 
 use support::{Bell, Event, Ledger, cloning, later, ledger, within};
 use under_await::ch07_select::{FdSet, block_on, readable, select, writable};
-use under_await::sys;
+use under_await::sys::{self, Faults};
+use under_await::waker_fn;
 
 mod support;
 
@@ -116,6 +117,41 @@ fn a_waker_that_is_cloned_may_use_the_reactor() {
         put(&writer);
         block_on(later(10));
         assert_eq!(shared.wakes(), 1);
+    });
+}
+
+/// Two are ready at the same time, and the waker of the first panics.
+#[test]
+fn a_waker_that_panics_keeps_no_other_from_being_woken() {
+    within(LIMIT, || {
+        let mut pipes = [pipe(), pipe()];
+        pipes.sort_by_key(|(reader, _)| reader.as_raw_fd()); // In this order they are woken.
+        let mut waits = pipes.each_ref().map(|(reader, _)| Box::pin(readable(reader)));
+        let (bell, waker) = Bell::new();
+        for (wait, waker) in waits.iter_mut().zip([&waker_fn(|| panic!("in a waker")), &waker]) {
+            assert!(wait.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+        }
+        pipes.iter().for_each(|(_, writer)| put(writer));
+        block_on(later(10));
+        assert_eq!(bell.rung(), 1);
+    });
+}
+
+/// Readiness that is not there, and is reported all the same, is a hint like any other.
+#[test]
+fn made_up_readiness_is_of_what_was_asked_for() {
+    within(LIMIT, || {
+        let ((asked, _writer), (other, _other_writer)) = (pipe(), pipe());
+        sys::inject(Some(Faults { seed: 1, one_in: 1, errors: &[], short: true }));
+        let mut sets = [FdSet::new(), FdSet::new()];
+        sets[0].insert(asked.as_raw_fd()).unwrap();
+        let [reads, writes] = &mut sets;
+        assert!(select(reads, writes, None).unwrap() > 0);
+        assert!(reads.contains(asked.as_raw_fd()) && !reads.contains(other.as_raw_fd()));
+        block_on(readable(&asked)).unwrap();
+        sys::inject(None);
+        let [reads, writes] = &mut sets;
+        assert_eq!(select(reads, writes, Some(Duration::ZERO)).unwrap(), 0);
     });
 }
 

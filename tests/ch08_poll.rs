@@ -935,6 +935,42 @@ fn a_backend_takes_over_what_is_waited_for() {
     });
 }
 
+/// Readiness that is not there, and is reported all the same, is of the rows that are watched.
+#[test]
+fn made_up_readiness_is_of_what_is_watched() {
+    on_both(LIMIT, |_| {
+        let ((reader, _writer), (other, _other_writer)) = (pipe(), pipe());
+        let rows = [register(&reader), register(&other)];
+        let bell = leave(&rows[0], ToRead);
+        look();
+        assert_eq!(bell.rung(), 0);
+        sys::inject(Some(Faults { seed: 1, one_in: 1, errors: &[], short: true }));
+        wait(None, || false).unwrap();
+        assert_eq!(bell.rung(), 1);
+        // Now nobody waits for either of them.
+        let mut table = [POLLIN, 0].map(|events| pollfd { fd: -1, events, revents: 0 });
+        table[0].fd = reader.as_raw_fd();
+        for name in ["poll", "select"] {
+            assert_eq!(by(name).wait(&mut table, Some(Duration::ZERO)).unwrap(), [0], "{name}");
+        }
+        sys::inject(None);
+    });
+}
+
+/// A name that stands for no backend is an error that says which there are, and not the usual one.
+#[test]
+fn a_reactor_that_there_is_not_is_an_error() {
+    in_a_process("a_reactor_that_there_is_not_is_an_error", "selekt", || {
+        let error = Root::new().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        let panic = catch_unwind(|| block_on(async {})).unwrap_err();
+        for text in [error.to_string(), *panic.downcast::<String>().unwrap()] {
+            let all = ["UNDER_AWAIT_REACTOR", "selekt", "poll", "select"];
+            assert!(all.iter().all(|word| text.contains(word)), "{text}");
+        }
+    });
+}
+
 /// A backend hears of the rows that are there before it takes over, and does not if it cannot watch
 /// them.
 #[test]
