@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use futures::future::{join, select as select_of};
 
+#[cfg(target_os = "linux")]
+use support::clock::sleeps;
 use support::{Bell, Event, Ledger, cloning, later, ledger, within};
 use under_await::ch07_select::{FdSet, block_on, readable, select, writable};
 use under_await::sys::{self, Faults};
@@ -205,16 +207,6 @@ fn the_shortest_timeout_is_a_sleep() {
         let slept = sleeps() - before;
         assert!(slept >= 50, "{slept} sleeps");
     });
-}
-
-/// How often this thread has given up the processor to wait for something.
-#[cfg(target_os = "linux")]
-fn sleeps() -> i64 {
-    // SAFETY: all zeroes is a `rusage`.
-    let mut usage = unsafe { std::mem::zeroed::<libc::rusage>() };
-    // SAFETY: `usage` is ours to be written.
-    assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) }, 0);
-    usage.ru_nvcsw
 }
 
 /// A wait that was dropped is asked for no more: what it waited for ends no sleep.

@@ -21,8 +21,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures::future::{join, join_all, join3, select};
-use libc::{POLLIN, POLLOUT, c_short, pollfd};
+use libc::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, c_short, pollfd};
 
+#[cfg(target_os = "linux")]
+use support::clock::sleeps;
 use support::reactors::{Liar, by};
 use support::{Bell, Event, Ledger, cloning, ledger, on_both, self_wakes, within};
 use under_await::ch08_poll::Direction::{self, Read as ToRead, Write as ToWrite};
@@ -230,30 +232,33 @@ fn a_waker_that_panics_keeps_no_other_from_being_woken() {
 
 // ── Invariant 3: no stray wake ──
 
-/// K27. The number goes to another descriptor at once; whoever had it hears nothing of that one.
+/// K27. The number goes to another descriptor at once; whoever had it hears nothing of that one. In a process
+/// of its own, where nobody else takes the number.
 #[test]
 fn a_number_that_is_given_away_again_wakes_nobody_who_had_it() {
-    on_both(LIMIT, |_| {
-        let (reader, _writer) = pipe();
-        let number = reader.as_raw_fd();
-        let registration = register(&reader);
-        let old = leave(&registration, ToRead);
-        drop(registration);
-        drop(reader);
+    for backend in ["poll", "select"] {
+        in_a_process("a_number_that_is_given_away_again_wakes_nobody_who_had_it", backend, || {
+            let (reader, _writer) = pipe();
+            let number = reader.as_raw_fd();
+            let registration = register(&reader);
+            let old = leave(&registration, ToRead);
+            let (other, writer) = pipe();
+            drop(registration);
+            drop(reader);
 
-        // Nobody waits for the new one.
-        let (other, writer) = pipe();
-        let reader = at_number(number, &other);
-        put(&writer, b"!");
-        look();
-        assert_eq!(old.rung(), 0);
+            // Nobody waits for the new one.
+            let reader = at_number(number, &other);
+            put(&writer, b"!");
+            look();
+            assert_eq!(old.rung(), 0);
 
-        // Somebody does.
-        let registration = register(&reader);
-        let new = leave(&registration, ToRead);
-        wait(None, || false).unwrap();
-        assert_eq!((old.rung(), new.rung()), (0, 1));
-    });
+            // Somebody does.
+            let registration = register(&reader);
+            let new = leave(&registration, ToRead);
+            wait(None, || false).unwrap();
+            assert_eq!((old.rung(), new.rung()), (0, 1));
+        });
+    }
 }
 
 /// K27. What was waited for and then closed ends no sleep, and breaks none.
@@ -273,46 +278,49 @@ fn a_registration_that_was_dropped_leaves_nothing_behind() {
 
 /// K14, K27. The row *and* the number are given away again between the report and the wakes that
 /// follow from it. The report has become wakers by then: it wakes the one who waited when it was
-/// made, and not the one who has the row now. So a key needs no generation.
+/// made, and not the one who has the row now. So a key needs no generation. In a process of its own, as
+/// above.
 #[test]
 fn a_row_that_is_given_away_during_the_wakes_wakes_nobody_new() {
     thread_local! {
         static PLACE: RefCell<Option<(Registration, OwnedFd)>> = const { RefCell::new(None) };
         static NEW: RefCell<Option<Arc<Bell>>> = const { RefCell::new(None) };
     }
-    on_both(LIMIT, |_| {
-        let (first, second) = (pipe(), pipe());
-        let number = second.0.as_raw_fd();
-        let empty = pipe();
-        // Whichever of the two is woken first gives the second one's row away.
-        let swap = waker_fn({
-            let empty = empty.0.try_clone().unwrap();
-            move || {
-                let Some((old, fd)) = PLACE.take() else { return };
-                drop(old);
-                drop(fd);
-                let fd = at_number(number, &empty);
-                let registration = register(&fd);
-                NEW.set(Some(leave(&registration, ToRead)));
-                PLACE.set(Some((registration, fd)));
-            }
+    for backend in ["poll", "select"] {
+        in_a_process("a_row_that_is_given_away_during_the_wakes_wakes_nobody_new", backend, || {
+            let (first, second) = (pipe(), pipe());
+            let number = second.0.as_raw_fd();
+            let empty = pipe();
+            // Whichever of the two is woken first gives the second one's row away.
+            let swap = waker_fn({
+                let empty = empty.0.try_clone().unwrap();
+                move || {
+                    let Some((old, fd)) = PLACE.take() else { return };
+                    drop(old);
+                    drop(fd);
+                    let fd = at_number(number, &empty);
+                    let registration = register(&fd);
+                    NEW.set(Some(leave(&registration, ToRead)));
+                    PLACE.set(Some((registration, fd)));
+                }
+            });
+            let registrations = (register(&first.0), register(&second.0));
+            registrations.0.wait_for(ToRead, &mut Context::from_waker(&swap)).unwrap();
+            registrations.1.wait_for(ToRead, &mut Context::from_waker(&swap)).unwrap();
+            PLACE.set(Some((registrations.1, second.0.into())));
+            put(&first.1, b"!");
+            put(&second.1, b"!");
+            look();
+            let new = NEW.take().expect("one of the two was woken");
+            assert_eq!(new.rung(), 0, "a report about the old one");
+            look();
+            assert_eq!(new.rung(), 0, "nothing has come");
+            put(&empty.1, b"!");
+            look();
+            assert_eq!(new.rung(), 1, "something has come");
+            drop(PLACE.take());
         });
-        let registrations = (register(&first.0), register(&second.0));
-        registrations.0.wait_for(ToRead, &mut Context::from_waker(&swap)).unwrap();
-        registrations.1.wait_for(ToRead, &mut Context::from_waker(&swap)).unwrap();
-        PLACE.set(Some((registrations.1, second.0.into())));
-        put(&first.1, b"!");
-        put(&second.1, b"!");
-        look();
-        let new = NEW.take().expect("one of the two was woken");
-        assert_eq!(new.rung(), 0, "a report about the old one");
-        look();
-        assert_eq!(new.rung(), 0, "nothing has come");
-        put(&empty.1, b"!");
-        look();
-        assert_eq!(new.rung(), 1, "something has come");
-        drop(PLACE.take());
-    });
+    }
 }
 
 /// A registration may go between its report and its wake, and the reactor does not stumble.
@@ -760,6 +768,36 @@ fn hang_ups_and_errors_wake_both_directions() {
     });
 }
 
+/// K24. The kernel mostly says more than that. Each of these is enough by itself, for both directions.
+#[test]
+fn a_report_of_nothing_but_an_error_wakes_both_directions() {
+    /// Says that of every row that is watched.
+    struct Reports(c_short);
+    impl Backend for Reports {
+        fn wait(&mut self, table: &mut [pollfd], _: Option<Duration>) -> io::Result<Vec<usize>> {
+            let rows = (1..table.len()).filter(|row| table[*row].fd != -1).collect::<Vec<_>>();
+            rows.iter().for_each(|row| table[*row].revents = self.0);
+            Ok(rows)
+        }
+    }
+    within(LIMIT, || {
+        let (socket, _peer) = full_socket();
+        let registration = register(&socket);
+        for (report, woken) in [
+            (POLLERR, [1, 1]),
+            (POLLHUP, [1, 1]),
+            (POLLNVAL, [1, 1]),
+            (POLLIN, [1, 0]),
+            (POLLOUT, [0, 1]),
+        ] {
+            let bells = [leave(&registration, ToRead), leave(&registration, ToWrite)];
+            ask_by(Box::new(Reports(report))).unwrap();
+            look();
+            assert_eq!(rung(&bells), woken, "{report}");
+        }
+    });
+}
+
 /// A descriptor that was closed too early: `poll` says so, and so does the call that is tried then.
 #[test]
 fn a_descriptor_that_is_no_more_wakes_both_directions() {
@@ -822,6 +860,19 @@ fn a_wait_lasts_as_long_as_it_says() {
     assert_eq!(sys::millis(Some(Duration::MAX)), libc::c_int::MAX);
     assert_eq!(sys::millis(Some(Duration::ZERO)), 0);
     assert_eq!(sys::millis(None), -1);
+}
+
+/// A timeout of less than the call can say is a short sleep, and not a look: of thirty, the thread gives up
+/// the processor in most.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_shortest_timeout_is_a_sleep() {
+    on_both(LIMIT, |_| {
+        let before = sleeps();
+        (0..30).for_each(|_| wait(Some(Duration::from_nanos(1)), || false).unwrap());
+        let slept = sleeps() - before;
+        assert!(slept >= 15, "{slept} sleeps");
+    });
 }
 
 /// K25. A handler without `SA_RESTART` interrupts the sleep again and again. In a process of its own.
@@ -1275,12 +1326,12 @@ fn pipe() -> (PipeReader, PipeWriter) {
     sys::pipe().unwrap()
 }
 
-/// Another descriptor for what `io` is, with that number, which must be free.
+/// Another descriptor for what `io` is, with that number, which must be free: in a process where nobody
+/// else opens anything.
 fn at_number(number: RawFd, io: &impl AsFd) -> OwnedFd {
-    // SAFETY: `io` is borrowed, and the new descriptor is ours. It takes the lowest number from there
-    // on: when another test has been faster, a later one, which is as good.
+    // SAFETY: `io` is borrowed, and the new descriptor is ours. It takes the lowest number from there on.
     let fd = unsafe { libc::fcntl(io.as_fd().as_raw_fd(), libc::F_DUPFD_CLOEXEC, number) };
-    assert!(fd >= number);
+    assert_eq!(fd, number, "somebody else has it");
     // SAFETY: it is open, and nobody else owns it.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }

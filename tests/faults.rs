@@ -35,6 +35,7 @@ const HARMLESS: &[(&str, i32)] = &[
     ("accept", libc::ECONNABORTED),
     ("accept", libc::EINTR),
     ("connect", libc::EINTR),
+    ("connect", -libc::EINTR),
     ("getpeername", libc::ENOTCONN),
     ("getsockopt", libc::EINTR),
     ("poll", libc::EINTR),
