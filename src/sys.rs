@@ -24,7 +24,7 @@ use crate::ledger::Event;
 /// Makes the system call `name` and turns its -1 into the error that `errno` names.
 ///
 /// # Errors
-/// Whatever the call says; and what a test injects, in place of the call.
+/// Whatever the call says; and what a test injects, in place of the call or after it.
 pub fn call<T: From<i8> + PartialEq>(
     name: &'static str,
     make: impl FnOnce() -> T,
@@ -41,10 +41,11 @@ pub fn call<T: From<i8> + PartialEq>(
 /// As [`call`].
 pub fn attempt<T>(name: &'static str, make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     ledger::record("kernel", Event::Call(name));
-    match injected(name) {
-        Some(errno) => Err(io::Error::from_raw_os_error(errno)),
-        None => make(),
+    let Some(errno) = injected(name) else { return make() };
+    if errno < 0 {
+        let _ = make();
     }
+    Err(io::Error::from_raw_os_error(errno.abs()))
 }
 
 /// As [`call`], again and again while a signal interrupts it (`EINTR`): for calls that have done
@@ -388,9 +389,11 @@ pub struct Faults {
     pub seed: u64,
     /// One call in so many fails; 0 for none.
     pub one_in: u64,
-    /// The calls that fail, with the error they fail with: `("read", libc::EAGAIN)`.
+    /// The calls that fail, with the error they fail with: `("read", libc::EAGAIN)`. They are not made,
+    /// unless there is a minus: after `("connect", -libc::EINTR)` the connection is under way.
     pub errors: &'static [(&'static str, i32)],
-    /// Whether reads and writes may be cut short, and reports of readiness made up.
+    /// Whether reads and writes may be cut short, and reports of readiness made up: with one of
+    /// everything that is watched, a wait returns at once.
     pub short: bool,
 }
 

@@ -138,7 +138,8 @@ fn a_model_that_sleeps_makes_few_calls() {
     });
 }
 
-/// Invariant 3. A byte comes after 50 ms, and then the end.
+/// Invariant 3. A byte comes after 50 ms, and then the end. On a busy machine who spins may get little of
+/// them, and is given a few more.
 #[test]
 fn who_spins_asks_a_thousand_times_where_one_wait_and_one_read_will_do() {
     alone("who_spins_asks_a_thousand_times_where_one_wait_and_one_read_will_do", || {
@@ -147,14 +148,28 @@ fn who_spins_asks_a_thousand_times_where_one_wait_and_one_read_will_do() {
             assert_eq!(model(&tickers(&[(b'x', 50, 1)]).unwrap()).unwrap(), b"x");
             ["poll", "select", "read"].map(|name| ledger.count(Event::Call(name)))
         };
-        let [polls, _, reads] = count(non_blocking);
-        assert_eq!(polls, 0);
-        assert!(reads - 2 > 1000, "{reads} reads");
+        let [polls, selects, _] = count(non_blocking);
+        assert_eq!([polls, selects], [0, 0]);
+        let asked = [(); 5].map(|()| asked_within_50_ms(non_blocking));
+        assert!(asked.iter().any(|asked| *asked > 1000), "{asked:?} reads before the byte came");
         // One wait and one read for the byte, and the same for the end.
         assert_eq!(count(multiplexed), [2, 0, 2]);
         assert_eq!(count(select), [0, 2, 2]);
         assert_eq!(count(blocking), [0, 0, 2]);
     });
+}
+
+/// How often `model` reads before the byte comes.
+fn asked_within_50_ms(model: Model) -> u64 {
+    let (ledger, (pipes, writers)) = (Ledger::open(), silent(1));
+    let writer = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(50));
+        let asked = ledger.count(Event::Call("read"));
+        (&writers[0]).write_all(b"x").unwrap();
+        asked
+    });
+    assert_eq!(model(&pipes).unwrap(), b"x");
+    writer.join().unwrap()
 }
 
 /// Invariant 3. One wait serves all that are ready.

@@ -15,9 +15,12 @@ use std::time::Duration;
 
 use futures::future::{join, select as select_of};
 
+#[cfg(target_os = "linux")]
+use support::clock::sleeps;
 use support::{Bell, Event, Ledger, cloning, in_a_process, later, ledger, within};
 use under_await::ch07_select::{FdSet, block_on, readable, select, writable};
-use under_await::sys;
+use under_await::sys::{self, Faults};
+use under_await::waker_fn;
 
 mod support;
 
@@ -117,6 +120,41 @@ fn a_waker_that_is_cloned_may_use_the_reactor() {
     });
 }
 
+/// Two are ready at the same time, and the waker of the first panics.
+#[test]
+fn a_waker_that_panics_keeps_no_other_from_being_woken() {
+    within(LIMIT, || {
+        let mut pipes = [pipe(), pipe()];
+        pipes.sort_by_key(|(reader, _)| reader.as_raw_fd()); // In this order they are woken.
+        let mut waits = pipes.each_ref().map(|(reader, _)| Box::pin(readable(reader)));
+        let (bell, waker) = Bell::new();
+        for (wait, waker) in waits.iter_mut().zip([&waker_fn(|| panic!("in a waker")), &waker]) {
+            assert!(wait.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+        }
+        pipes.iter().for_each(|(_, writer)| put(writer));
+        block_on(later(10));
+        assert_eq!(bell.rung(), 1);
+    });
+}
+
+/// Readiness that is not there, and is reported all the same, is a hint like any other.
+#[test]
+fn made_up_readiness_is_of_what_was_asked_for() {
+    within(LIMIT, || {
+        let ((asked, _writer), (other, _other_writer)) = (pipe(), pipe());
+        sys::inject(Some(Faults { seed: 1, one_in: 1, errors: &[], short: true }));
+        let mut sets = [FdSet::new(), FdSet::new()];
+        sets[0].insert(asked.as_raw_fd()).unwrap();
+        let [reads, writes] = &mut sets;
+        assert!(select(reads, writes, None).unwrap() > 0);
+        assert!(reads.contains(asked.as_raw_fd()) && !reads.contains(other.as_raw_fd()));
+        block_on(readable(&asked)).unwrap();
+        sys::inject(None);
+        let [reads, writes] = &mut sets;
+        assert_eq!(select(reads, writes, Some(Duration::ZERO)).unwrap(), 0);
+    });
+}
+
 /// A wake from another thread is used up by the sleep that it ends: the next one sleeps as well.
 #[test]
 fn a_wake_ends_one_sleep() {
@@ -169,16 +207,6 @@ fn the_shortest_timeout_is_a_sleep() {
     });
 }
 
-/// How often this thread has given up the processor to wait for something.
-#[cfg(target_os = "linux")]
-fn sleeps() -> i64 {
-    // SAFETY: all zeroes is a `rusage`.
-    let mut usage = unsafe { std::mem::zeroed::<libc::rusage>() };
-    // SAFETY: `usage` is ours to be written.
-    assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) }, 0);
-    usage.ru_nvcsw
-}
-
 /// A wait that was dropped is asked for no more: what it waited for ends no sleep.
 #[test]
 fn a_dropped_wait_leaves_the_set() {
@@ -207,6 +235,20 @@ fn a_wake_from_another_thread_ends_the_sleep() {
             block_on(later(ms));
         }
         block_on(support::self_wakes(1000));
+    });
+}
+
+/// K10. A waker may outlive its `block_on` and its thread. What it writes then goes into a pipe that has a
+/// reader all the same: SIGPIPE would end a program that does not ignore it, as Rust's main does.
+#[test]
+fn a_wake_after_the_end_of_its_thread_is_no_signal() {
+    in_a_process("a_wake_after_the_end_of_its_thread_is_no_signal", || {
+        // SAFETY: the default action is no handler of ours.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        let waker = || block_on(poll_fn(|cx| Poll::Ready(cx.waker().clone())));
+        let kept = thread::spawn(waker).join().unwrap();
+        kept.wake();
+        assert_eq!(ledger().count(Event::Call("write")), 1);
     });
 }
 

@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::panic::catch_unwind;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,8 +20,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures::future::{join, join_all, join3, select};
-use libc::{POLLIN, POLLOUT, c_short, pollfd};
+use libc::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, c_short, pollfd};
 
+#[cfg(target_os = "linux")]
+use support::clock::sleeps;
 use support::reactors::{Liar, by};
 use support::{Bell, Event, Ledger, cloning, in_a_process, ledger, on_both, self_wakes, within};
 use under_await::ch08_poll::Direction::{self, Read as ToRead, Write as ToWrite};
@@ -228,30 +231,33 @@ fn a_waker_that_panics_keeps_no_other_from_being_woken() {
 
 // ── Invariant 3: no stray wake ──
 
-/// K27. The number goes to another descriptor at once; whoever had it hears nothing of that one.
+/// K27. The number goes to another descriptor at once; whoever had it hears nothing of that one. In a process
+/// of its own, where nobody else takes the number.
 #[test]
 fn a_number_that_is_given_away_again_wakes_nobody_who_had_it() {
-    on_both(LIMIT, |_| {
-        let (reader, _writer) = pipe();
-        let number = reader.as_raw_fd();
-        let registration = register(&reader);
-        let old = leave(&registration, ToRead);
-        drop(registration);
-        drop(reader);
+    for backend in ["poll", "select"] {
+        in_a_process("a_number_that_is_given_away_again_wakes_nobody_who_had_it", backend, || {
+            let (reader, _writer) = pipe();
+            let number = reader.as_raw_fd();
+            let registration = register(&reader);
+            let old = leave(&registration, ToRead);
+            let (other, writer) = pipe();
+            drop(registration);
+            drop(reader);
 
-        // Nobody waits for the new one.
-        let (other, writer) = pipe();
-        let reader = at_number(number, &other);
-        put(&writer, b"!");
-        look();
-        assert_eq!(old.rung(), 0);
+            // Nobody waits for the new one.
+            let reader = at_number(number, &other);
+            put(&writer, b"!");
+            look();
+            assert_eq!(old.rung(), 0);
 
-        // Somebody does.
-        let registration = register(&reader);
-        let new = leave(&registration, ToRead);
-        wait(None, || false).unwrap();
-        assert_eq!((old.rung(), new.rung()), (0, 1));
-    });
+            // Somebody does.
+            let registration = register(&reader);
+            let new = leave(&registration, ToRead);
+            wait(None, || false).unwrap();
+            assert_eq!((old.rung(), new.rung()), (0, 1));
+        });
+    }
 }
 
 /// K27. What was waited for and then closed ends no sleep, and breaks none.
@@ -271,46 +277,49 @@ fn a_registration_that_was_dropped_leaves_nothing_behind() {
 
 /// K14, K27. The row *and* the number are given away again between the report and the wakes that
 /// follow from it. The report has become wakers by then: it wakes the one who waited when it was
-/// made, and not the one who has the row now. So a key needs no generation.
+/// made, and not the one who has the row now. So a key needs no generation. In a process of its own, as
+/// above.
 #[test]
 fn a_row_that_is_given_away_during_the_wakes_wakes_nobody_new() {
     thread_local! {
         static PLACE: RefCell<Option<(Registration, OwnedFd)>> = const { RefCell::new(None) };
         static NEW: RefCell<Option<Arc<Bell>>> = const { RefCell::new(None) };
     }
-    on_both(LIMIT, |_| {
-        let (first, second) = (pipe(), pipe());
-        let number = second.0.as_raw_fd();
-        let empty = pipe();
-        // Whichever of the two is woken first gives the second one's row away.
-        let swap = waker_fn({
-            let empty = empty.0.try_clone().unwrap();
-            move || {
-                let Some((old, fd)) = PLACE.take() else { return };
-                drop(old);
-                drop(fd);
-                let fd = at_number(number, &empty);
-                let registration = register(&fd);
-                NEW.set(Some(leave(&registration, ToRead)));
-                PLACE.set(Some((registration, fd)));
-            }
+    for backend in ["poll", "select"] {
+        in_a_process("a_row_that_is_given_away_during_the_wakes_wakes_nobody_new", backend, || {
+            let (first, second) = (pipe(), pipe());
+            let number = second.0.as_raw_fd();
+            let empty = pipe();
+            // Whichever of the two is woken first gives the second one's row away.
+            let swap = waker_fn({
+                let empty = empty.0.try_clone().unwrap();
+                move || {
+                    let Some((old, fd)) = PLACE.take() else { return };
+                    drop(old);
+                    drop(fd);
+                    let fd = at_number(number, &empty);
+                    let registration = register(&fd);
+                    NEW.set(Some(leave(&registration, ToRead)));
+                    PLACE.set(Some((registration, fd)));
+                }
+            });
+            let registrations = (register(&first.0), register(&second.0));
+            registrations.0.wait_for(ToRead, &mut Context::from_waker(&swap)).unwrap();
+            registrations.1.wait_for(ToRead, &mut Context::from_waker(&swap)).unwrap();
+            PLACE.set(Some((registrations.1, second.0.into())));
+            put(&first.1, b"!");
+            put(&second.1, b"!");
+            look();
+            let new = NEW.take().expect("one of the two was woken");
+            assert_eq!(new.rung(), 0, "a report about the old one");
+            look();
+            assert_eq!(new.rung(), 0, "nothing has come");
+            put(&empty.1, b"!");
+            look();
+            assert_eq!(new.rung(), 1, "something has come");
+            drop(PLACE.take());
         });
-        let registrations = (register(&first.0), register(&second.0));
-        registrations.0.wait_for(ToRead, &mut Context::from_waker(&swap)).unwrap();
-        registrations.1.wait_for(ToRead, &mut Context::from_waker(&swap)).unwrap();
-        PLACE.set(Some((registrations.1, second.0.into())));
-        put(&first.1, b"!");
-        put(&second.1, b"!");
-        look();
-        let new = NEW.take().expect("one of the two was woken");
-        assert_eq!(new.rung(), 0, "a report about the old one");
-        look();
-        assert_eq!(new.rung(), 0, "nothing has come");
-        put(&empty.1, b"!");
-        look();
-        assert_eq!(new.rung(), 1, "something has come");
-        drop(PLACE.take());
-    });
+    }
 }
 
 /// A registration may go between its report and its wake, and the reactor does not stumble.
@@ -603,6 +612,32 @@ fn a_late_wake_does_no_harm() {
     });
 }
 
+/// K10. A thread that ends in its sleep still counts as asleep, so a late wake writes into its pipe. That
+/// has a reader all the same: SIGPIPE would end a program that does not ignore it, as Rust's main does.
+#[test]
+fn a_wake_after_the_end_of_its_thread_is_no_signal() {
+    struct Broken;
+    impl Backend for Broken {
+        fn wait(&mut self, _: &mut [pollfd], _: Option<Duration>) -> io::Result<Vec<usize>> {
+            panic!("in its sleep")
+        }
+    }
+    for backend in ["poll", "select"] {
+        in_a_process("a_wake_after_the_end_of_its_thread_is_no_signal", backend, || {
+            // SAFETY: the default action is no handler of ours.
+            unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+            let sleeper = thread::spawn(|| {
+                let root = Root::new().unwrap();
+                ask_by(Box::new(Broken)).unwrap();
+                catch_unwind(|| wait(None, || false)).unwrap_err();
+                Waker::from(root)
+            });
+            sleeper.join().unwrap().wake();
+            assert_eq!(ledger().count(Event::Call("write")), 1);
+        });
+    }
+}
+
 /// K02. A future that wakes itself is polled again, and costs one look at the kernel each time.
 #[test]
 fn a_future_that_wakes_itself_is_polled_again() {
@@ -732,6 +767,36 @@ fn hang_ups_and_errors_wake_both_directions() {
     });
 }
 
+/// K24. The kernel mostly says more than that. Each of these is enough by itself, for both directions.
+#[test]
+fn a_report_of_nothing_but_an_error_wakes_both_directions() {
+    /// Says that of every row that is watched.
+    struct Reports(c_short);
+    impl Backend for Reports {
+        fn wait(&mut self, table: &mut [pollfd], _: Option<Duration>) -> io::Result<Vec<usize>> {
+            let rows = (1..table.len()).filter(|row| table[*row].fd != -1).collect::<Vec<_>>();
+            rows.iter().for_each(|row| table[*row].revents = self.0);
+            Ok(rows)
+        }
+    }
+    within(LIMIT, || {
+        let (socket, _peer) = full_socket();
+        let registration = register(&socket);
+        for (report, woken) in [
+            (POLLERR, [1, 1]),
+            (POLLHUP, [1, 1]),
+            (POLLNVAL, [1, 1]),
+            (POLLIN, [1, 0]),
+            (POLLOUT, [0, 1]),
+        ] {
+            let bells = [leave(&registration, ToRead), leave(&registration, ToWrite)];
+            ask_by(Box::new(Reports(report))).unwrap();
+            look();
+            assert_eq!(rung(&bells), woken, "{report}");
+        }
+    });
+}
+
 /// A descriptor that was closed too early: `poll` says so, and so does the call that is tried then.
 #[test]
 fn a_descriptor_that_is_no_more_wakes_both_directions() {
@@ -794,6 +859,19 @@ fn a_wait_lasts_as_long_as_it_says() {
     assert_eq!(sys::millis(Some(Duration::MAX)), libc::c_int::MAX);
     assert_eq!(sys::millis(Some(Duration::ZERO)), 0);
     assert_eq!(sys::millis(None), -1);
+}
+
+/// A timeout of less than the call can say is a short sleep, and not a look: of thirty, the thread gives up
+/// the processor in most.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_shortest_timeout_is_a_sleep() {
+    on_both(LIMIT, |_| {
+        let before = sleeps();
+        (0..30).for_each(|_| wait(Some(Duration::from_nanos(1)), || false).unwrap());
+        let slept = sleeps() - before;
+        assert!(slept >= 15, "{slept} sleeps");
+    });
 }
 
 /// K25. A handler without `SA_RESTART` interrupts the sleep again and again. In a process of its own.
@@ -904,6 +982,42 @@ fn a_backend_takes_over_what_is_waited_for() {
         put(&writer, b"!");
         look();
         assert_eq!(bell.rung(), 1);
+    });
+}
+
+/// Readiness that is not there, and is reported all the same, is of the rows that are watched.
+#[test]
+fn made_up_readiness_is_of_what_is_watched() {
+    on_both(LIMIT, |_| {
+        let ((reader, _writer), (other, _other_writer)) = (pipe(), pipe());
+        let rows = [register(&reader), register(&other)];
+        let bell = leave(&rows[0], ToRead);
+        look();
+        assert_eq!(bell.rung(), 0);
+        sys::inject(Some(Faults { seed: 1, one_in: 1, errors: &[], short: true }));
+        wait(None, || false).unwrap();
+        assert_eq!(bell.rung(), 1);
+        // Now nobody waits for either of them.
+        let mut table = [POLLIN, 0].map(|events| pollfd { fd: -1, events, revents: 0 });
+        table[0].fd = reader.as_raw_fd();
+        for name in ["poll", "select"] {
+            assert_eq!(by(name).wait(&mut table, Some(Duration::ZERO)).unwrap(), [0], "{name}");
+        }
+        sys::inject(None);
+    });
+}
+
+/// A name that stands for no backend is an error that says which there are, and not the usual one.
+#[test]
+fn a_reactor_that_there_is_not_is_an_error() {
+    in_a_process("a_reactor_that_there_is_not_is_an_error", "selekt", || {
+        let error = Root::new().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        let panic = catch_unwind(|| block_on(async {})).unwrap_err();
+        for text in [error.to_string(), *panic.downcast::<String>().unwrap()] {
+            let all = ["UNDER_AWAIT_REACTOR", "selekt", "poll", "select"];
+            assert!(all.iter().all(|word| text.contains(word)), "{text}");
+        }
     });
 }
 
@@ -1192,12 +1306,12 @@ fn pipe() -> (PipeReader, PipeWriter) {
     sys::pipe().unwrap()
 }
 
-/// Another descriptor for what `io` is, with that number, which must be free.
+/// Another descriptor for what `io` is, with that number, which must be free: in a process where nobody
+/// else opens anything.
 fn at_number(number: RawFd, io: &impl AsFd) -> OwnedFd {
-    // SAFETY: `io` is borrowed, and the new descriptor is ours. It takes the lowest number from there
-    // on: when another test has been faster, a later one, which is as good.
+    // SAFETY: `io` is borrowed, and the new descriptor is ours. It takes the lowest number from there on.
     let fd = unsafe { libc::fcntl(io.as_fd().as_raw_fd(), libc::F_DUPFD_CLOEXEC, number) };
-    assert!(fd >= number);
+    assert_eq!(fd, number, "somebody else has it");
     // SAFETY: it is open, and nobody else owns it.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }

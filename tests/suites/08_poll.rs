@@ -465,15 +465,17 @@ checks! {
     /// A number that the kernel gives away again wakes nobody who had it.
     "8.2" fn a_number_given_away_again_wakes_nobody_who_had_it() {
         begin();
-        let (socket, _peer) = sockets();
+        let ((low, _peer), (other, peer)) = (sockets(), sockets());
+        // High up, so that nobody else takes the number meanwhile.
+        let socket = at_number(200, &low);
         let number = socket.as_raw_fd();
         // The registration ends with its statement.
         let old = leave(&register(&socket), Direction::Read);
         drop(socket);
         ledger().record("we", Event::Note("drop the registration and close the socket"));
 
-        let (other, peer) = sockets();
         let socket = at_number(number, &other);
+        assert_eq!(socket.as_raw_fd(), number, "somebody else has taken the number");
         ledger().record("we", Event::Note("open another socket, which gets the same number"));
         (&peer).write_all(b"!").unwrap();
         wait_ms(20);

@@ -19,3 +19,13 @@ pub fn thread_cpu_time() -> Option<Duration> {
 pub fn thread_cpu_time() -> Option<Duration> {
     None
 }
+
+/// How often this thread has given up the processor to wait for something.
+#[cfg(target_os = "linux")]
+pub fn sleeps() -> i64 {
+    // SAFETY: all zeroes is a `rusage`.
+    let mut usage = unsafe { std::mem::zeroed::<libc::rusage>() };
+    // SAFETY: `usage` is ours to be written.
+    assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) }, 0);
+    usage.ru_nvcsw
+}

@@ -28,14 +28,14 @@ pub mod sync {
 pub mod io {
     pub use real_std::io::*;
 
-    pub use crate::model::{PipeReader, PipeWriter};
+    pub use crate::pipe::{PipeReader, PipeWriter};
 }
 
 /// The ground, with the model's pipe.
 pub mod sys {
-    pub use under_await::sys::{call, millis, unless_interrupted};
+    pub use under_await::sys::{call, millis, spurious, unless_interrupted};
 
-    pub use crate::model::{pipe, ring, silence};
+    pub use crate::pipe::{pipe, ring, silence};
 }
 
 /// One thread of each scene uses the reactor; `forget` takes it away for the next scene.
@@ -62,6 +62,9 @@ use under_await::{ch05_handoff, ch07_select};
 #[path = "../../../src/ch08_poll.rs"]
 #[allow(dead_code, unreachable_pub, unused_imports)]
 mod ch08_poll;
+
+#[path = "../pipe.rs"]
+pub mod pipe;
 
 // ── The layer ──
 
@@ -268,17 +271,14 @@ impl Wake for Twin {
     }
 }
 
-/// A flag, a pipe and a backend made of loom's parts.
+/// A flag and a backend made of loom's parts.
 pub mod model {
     use std::io;
-    use std::os::fd::{AsRawFd, RawFd};
-    use std::sync::Arc;
     use std::time::Duration;
 
     use loom::sync::atomic::{Ordering, fence};
-    use loom::sync::{Condvar, Mutex};
 
-    use crate::ch08_poll;
+    use crate::{ch08_poll, pipe};
 
     /// As std's, where all accesses are `SeqCst`, as in the layer: one order of all of them. Loom takes
     /// `SeqCst` for `AcqRel`, except in fences; so there is one before and after each access. And it
@@ -324,60 +324,6 @@ pub mod model {
         result
     }
 
-    /// How many bytes there are, and who waits for some.
-    #[derive(Debug, Default)]
-    struct Bytes {
-        count: Mutex<u32>,
-        some: Condvar,
-    }
-
-    /// As std's, as far as it is needed.
-    #[derive(Debug)]
-    pub struct PipeReader(Arc<Bytes>);
-
-    /// As std's, as far as it is needed.
-    #[derive(Debug)]
-    pub struct PipeWriter(Arc<Bytes>);
-
-    impl AsRawFd for PipeReader {
-        fn as_raw_fd(&self) -> RawFd {
-            0
-        }
-    }
-
-    impl PipeReader {
-        /// Sleeps until there is a byte.
-        pub fn wait(&self) {
-            let mut count = self.0.count.lock().unwrap();
-            while *count == 0 {
-                count = self.0.some.wait(count).unwrap();
-            }
-        }
-    }
-
-    real_std::thread_local! {
-        /// The pipe that was made last: the reactor's.
-        static LAST: real_std::cell::RefCell<Option<Arc<Bytes>>> = const { real_std::cell::RefCell::new(None) };
-    }
-
-    /// As in the ground.
-    pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
-        let bytes = Arc::new(Bytes::default());
-        LAST.set(Some(bytes.clone()));
-        Ok((PipeReader(bytes.clone()), PipeWriter(bytes)))
-    }
-
-    /// As in the ground.
-    pub fn ring(pipe: &PipeWriter) {
-        *pipe.0.count.lock().unwrap() += 1;
-        pipe.0.some.notify_one();
-    }
-
-    /// As in the ground.
-    pub fn silence(pipe: &PipeReader) {
-        *pipe.0.count.lock().unwrap() = 0;
-    }
-
     /// A kernel that knows that one pipe, and no time: a wait is a look or for ever.
     #[derive(Debug)]
     pub struct Backend;
@@ -388,11 +334,7 @@ pub mod model {
             _: &mut [libc::pollfd],
             timeout: Option<Duration>,
         ) -> io::Result<Vec<usize>> {
-            let pipe = PipeReader(LAST.with_borrow(Clone::clone).expect("the reactor has a pipe"));
-            if timeout.is_none() {
-                pipe.wait();
-            }
-            let ready = *pipe.0.count.lock().unwrap() > 0;
+            let ready = pipe::look(timeout.is_none());
             Ok(if ready { vec![0] } else { Vec::new() })
         }
     }
