@@ -35,10 +35,8 @@ use crate::sys;
 
 // ANCHOR: select
 /// Sleeps until a descriptor in `reads` or `writes` is ready, a signal comes, or `timeout` has
-/// passed; `None` is for ever. Leaves the ready ones in the sets.
-///
-/// # Errors
-/// `Interrupted` when a signal came (the sets are then to be made anew), and what select(2) says.
+/// passed; `None` is for ever. Leaves the ready ones in the sets. Fails as select(2): `Interrupted`
+/// when a signal came, and then the sets are to be made anew.
 pub fn select(
     reads: &mut FdSet,
     writes: &mut FdSet,
@@ -51,8 +49,7 @@ pub fn select(
     let mut timeout = timeout.map(timeval);
     let timeout = timeout.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
     let ready = sys::call("select", || {
-        // SAFETY: the sets and the timeout are ours alone until `select` returns, and no set has a
-        // bit at `count` or above.
+        // SAFETY: sets and timeout are ours alone until it returns; no bit is at `count` or above.
         unsafe { libc::select(count, &mut reads.bits, &mut writes.bits, ptr::null_mut(), timeout) }
     })?;
     Ok(ready as usize)
