@@ -242,7 +242,7 @@ fn a_wake_from_another_thread_ends_the_sleep() {
 /// reader all the same: SIGPIPE would end a program that does not ignore it, as Rust's main does.
 #[test]
 fn a_wake_after_the_end_of_its_thread_is_no_signal() {
-    in_a_process("a_wake_after_the_end_of_its_thread_is_no_signal", || {
+    in_a_process("a_wake_after_the_end_of_its_thread_is_no_signal", LIMIT, None, || {
         // SAFETY: the default action is no handler of ours.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
         let waker = || block_on(poll_fn(|cx| Poll::Ready(cx.waker().clone())));

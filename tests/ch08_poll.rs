@@ -236,27 +236,32 @@ fn a_waker_that_panics_keeps_no_other_from_being_woken() {
 #[test]
 fn a_number_that_is_given_away_again_wakes_nobody_who_had_it() {
     for backend in ["poll", "select"] {
-        in_a_process("a_number_that_is_given_away_again_wakes_nobody_who_had_it", backend, || {
-            let (reader, _writer) = pipe();
-            let number = reader.as_raw_fd();
-            let registration = register(&reader);
-            let old = leave(&registration, ToRead);
-            let (other, writer) = pipe();
-            drop(registration);
-            drop(reader);
+        in_a_process(
+            "a_number_that_is_given_away_again_wakes_nobody_who_had_it",
+            LIMIT,
+            Some(backend),
+            || {
+                let (reader, _writer) = pipe();
+                let number = reader.as_raw_fd();
+                let registration = register(&reader);
+                let old = leave(&registration, ToRead);
+                let (other, writer) = pipe();
+                drop(registration);
+                drop(reader);
 
-            // Nobody waits for the new one.
-            let reader = at_number(number, &other);
-            put(&writer, b"!");
-            look();
-            assert_eq!(old.rung(), 0);
+                // Nobody waits for the new one.
+                let reader = at_number(number, &other);
+                put(&writer, b"!");
+                look();
+                assert_eq!(old.rung(), 0);
 
-            // Somebody does.
-            let registration = register(&reader);
-            let new = leave(&registration, ToRead);
-            wait(None, || false).unwrap();
-            assert_eq!((old.rung(), new.rung()), (0, 1));
-        });
+                // Somebody does.
+                let registration = register(&reader);
+                let new = leave(&registration, ToRead);
+                wait(None, || false).unwrap();
+                assert_eq!((old.rung(), new.rung()), (0, 1));
+            },
+        );
     }
 }
 
@@ -286,39 +291,44 @@ fn a_row_that_is_given_away_during_the_wakes_wakes_nobody_new() {
         static NEW: RefCell<Option<Arc<Bell>>> = const { RefCell::new(None) };
     }
     for backend in ["poll", "select"] {
-        in_a_process("a_row_that_is_given_away_during_the_wakes_wakes_nobody_new", backend, || {
-            let (first, second) = (pipe(), pipe());
-            let number = second.0.as_raw_fd();
-            let empty = pipe();
-            // Whichever of the two is woken first gives the second one's row away.
-            let swap = waker_fn({
-                let empty = empty.0.try_clone().unwrap();
-                move || {
-                    let Some((old, fd)) = PLACE.take() else { return };
-                    drop(old);
-                    drop(fd);
-                    let fd = at_number(number, &empty);
-                    let registration = register(&fd);
-                    NEW.set(Some(leave(&registration, ToRead)));
-                    PLACE.set(Some((registration, fd)));
-                }
-            });
-            let registrations = (register(&first.0), register(&second.0));
-            registrations.0.wait_for(ToRead, &mut Context::from_waker(&swap)).unwrap();
-            registrations.1.wait_for(ToRead, &mut Context::from_waker(&swap)).unwrap();
-            PLACE.set(Some((registrations.1, second.0.into())));
-            put(&first.1, b"!");
-            put(&second.1, b"!");
-            look();
-            let new = NEW.take().expect("one of the two was woken");
-            assert_eq!(new.rung(), 0, "a report about the old one");
-            look();
-            assert_eq!(new.rung(), 0, "nothing has come");
-            put(&empty.1, b"!");
-            look();
-            assert_eq!(new.rung(), 1, "something has come");
-            drop(PLACE.take());
-        });
+        in_a_process(
+            "a_row_that_is_given_away_during_the_wakes_wakes_nobody_new",
+            LIMIT,
+            Some(backend),
+            || {
+                let (first, second) = (pipe(), pipe());
+                let number = second.0.as_raw_fd();
+                let empty = pipe();
+                // Whichever of the two is woken first gives the second one's row away.
+                let swap = waker_fn({
+                    let empty = empty.0.try_clone().unwrap();
+                    move || {
+                        let Some((old, fd)) = PLACE.take() else { return };
+                        drop(old);
+                        drop(fd);
+                        let fd = at_number(number, &empty);
+                        let registration = register(&fd);
+                        NEW.set(Some(leave(&registration, ToRead)));
+                        PLACE.set(Some((registration, fd)));
+                    }
+                });
+                let registrations = (register(&first.0), register(&second.0));
+                registrations.0.wait_for(ToRead, &mut Context::from_waker(&swap)).unwrap();
+                registrations.1.wait_for(ToRead, &mut Context::from_waker(&swap)).unwrap();
+                PLACE.set(Some((registrations.1, second.0.into())));
+                put(&first.1, b"!");
+                put(&second.1, b"!");
+                look();
+                let new = NEW.take().expect("one of the two was woken");
+                assert_eq!(new.rung(), 0, "a report about the old one");
+                look();
+                assert_eq!(new.rung(), 0, "nothing has come");
+                put(&empty.1, b"!");
+                look();
+                assert_eq!(new.rung(), 1, "something has come");
+                drop(PLACE.take());
+            },
+        );
     }
 }
 
@@ -623,18 +633,23 @@ fn a_wake_after_the_end_of_its_thread_is_no_signal() {
         }
     }
     for backend in ["poll", "select"] {
-        in_a_process("a_wake_after_the_end_of_its_thread_is_no_signal", backend, || {
-            // SAFETY: the default action is no handler of ours.
-            unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-            let sleeper = thread::spawn(|| {
-                let root = Root::new().unwrap();
-                ask_by(Box::new(Broken)).unwrap();
-                catch_unwind(|| wait(None, || false)).unwrap_err();
-                Waker::from(root)
-            });
-            sleeper.join().unwrap().wake();
-            assert_eq!(ledger().count(Event::Call("write")), 1);
-        });
+        in_a_process(
+            "a_wake_after_the_end_of_its_thread_is_no_signal",
+            LIMIT,
+            Some(backend),
+            || {
+                // SAFETY: the default action is no handler of ours.
+                unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+                let sleeper = thread::spawn(|| {
+                    let root = Root::new().unwrap();
+                    ask_by(Box::new(Broken)).unwrap();
+                    catch_unwind(|| wait(None, || false)).unwrap_err();
+                    Waker::from(root)
+                });
+                sleeper.join().unwrap().wake();
+                assert_eq!(ledger().count(Event::Call("write")), 1);
+            },
+        );
     }
 }
 
@@ -1010,7 +1025,7 @@ fn made_up_readiness_is_of_what_is_watched() {
 /// A name that stands for no backend is an error that says which there are, and not the usual one.
 #[test]
 fn a_reactor_that_there_is_not_is_an_error() {
-    in_a_process("a_reactor_that_there_is_not_is_an_error", "selekt", || {
+    in_a_process("a_reactor_that_there_is_not_is_an_error", LIMIT, Some("selekt"), || {
         let error = Root::new().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         let panic = catch_unwind(|| block_on(async {})).unwrap_err();
