@@ -819,6 +819,29 @@ fn no_example_minds_a_closed_pipe() {
     problems.report();
 }
 
+/// What waits in the reactor of layer 8 does so on both its backends. All of them run at the same time:
+/// mostly they sleep.
+#[test]
+#[cfg(unix)]
+fn every_example_from_the_reactor_on_runs_on_either_backend() {
+    let mut problems = Problems::default();
+    let chapters = chapters().into_iter().filter(|chapter| chapter.number >= 8);
+    let pairs = chapters.flat_map(|chapter| {
+        ["poll", "select"].map(|backend| {
+            let mut run = Command::new(example(&chapter));
+            let run = run.env("UNDER_AWAIT_REACTOR", backend).stdin(Stdio::null());
+            let run = run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            (format!("the example {} on {backend}", chapter.folder), run)
+        })
+    });
+    for (place, run) in pairs.collect::<Vec<_>>() {
+        let run = run.wait_with_output().unwrap();
+        problems.need(run.status.success(), &place, format!("ends with {}", run.status));
+        problems.need(run.stderr.is_empty(), &place, String::from_utf8_lossy(&run.stderr));
+    }
+    problems.report();
+}
+
 /// The trace that a chapter shows is what happens.
 #[test]
 fn every_trace_is_what_happens() {
