@@ -274,7 +274,7 @@ chapter! {
     mistakes {
         asked_of_the_dead gives_up_at_a_signal each_by_itself only_the_new_flag rounded_down
         a_flag_and_no_byte done_when_sent one_read_for_a_signal asks_everybody
-        reads_until_there_is_no_more nothing_is_the_end asks_and_does_not_listen never_due crossed_out
+        reads_until_there_is_no_more nothing_is_the_end asks_and_does_not_listen does_not_carry crossed_out
         a_handler_that_talks silence_is_the_end goes_on_after_the_end looks_everywhere
     }
 }
