@@ -299,7 +299,7 @@ chapter! {
         looks_before_it_parks one_place_for_both keeps_the_first_waker lets_go_of_nothing always_interested
         tells_nobody_who_moved asks_one_by_one sparing keys_never_grow_old only_what_was_asked
         sets_the_flag_only passes_over_the_pipe a_hang_up_is_for_readers
-        keeps_every_slot a_token_is_no_wake still_said_to_sleep
+        keeps_every_slot a_token_is_no_wake still_said_to_sleep a_row_for_every_poll
     }
 }
 
