@@ -329,7 +329,7 @@ chapter! {
         accepts_in_a_hurry accepts_stubbornly changes_it_each_time every_error_is_pending gives_up_at_the_first
         leaves_no_waker no_error_is_connected starts_from_the_front woken_is_connected
         waits_to_read asks_only_for_the_peer all_at_once copies_the_parts takes_nothing_for_full
-        only_descriptors_are_short
+        only_descriptors_are_short takes_it_as_it_comes connects_in_its_poll writes_as_to_a_file
     }
 }
 
