@@ -343,6 +343,14 @@ fn every_rule_is_held_by_a_check() {
         problems.need(cites, &place, "cites no page of std's");
         let held = between(&section, "**Held by**", "**Broken by**");
         problems.need(held.contains("chapter "), &place, "does not say who holds it");
+        let linked = format!("(../contract.md#rule-{number})");
+        for chapter in &chapters {
+            let claims = Page::of(chapter).section("The contract").contains(&linked);
+            let said = held.contains(&format!("[chapter {}]", chapter.number));
+            let missing =
+                format!("`Held by` leaves out chapter {}, which claims it", chapter.number);
+            problems.need(said || !claims, &place, missing);
+        }
         for part in held.split("[chapter ").skip(1) {
             let chapter =
                 chapters.iter().find(|chapter| part.starts_with(&format!("{}]", chapter.number)));
@@ -351,6 +359,29 @@ fn every_rule_is_held_by_a_check() {
                 problems.need(checks.contains(name), &place, format!("there is no check `{name}`"));
             }
         }
+    }
+    problems.report();
+}
+
+/// A rule leads to the symptoms of its being broken, and each of them leads back.
+#[test]
+fn every_rule_and_its_symptoms_know_each_other() {
+    let mut problems = Problems::default();
+    let (contract, symptoms) =
+        (Page::read("chapters/contract.md"), Page::read("chapters/symptoms.md"));
+    let headings = contract.headings();
+    for number in 1..=RULES {
+        let start = format!("Rule {number}: ");
+        let heading = headings.iter().find(|heading| heading.text.starts_with(&start));
+        let section = one_line(&contract.section(heading.map_or("", |heading| &heading.text)));
+        let told = between(&section, "**Told as**", "\0").split("(symptoms.md#").skip(1);
+        let told = told.filter_map(|rest| rest.split(')').next()).map(str::to_owned).collect();
+        let cites =
+            |tag: &&str| symptoms.section(tag).contains(&format!("(contract.md#rule-{number})"));
+        let tags = support::story::TAGS.iter().map(|(tag, _)| *tag).filter(cites);
+        let tags = tags.map(str::to_owned).collect();
+        let place = format!("`Told as` of rule {number}");
+        problems.same(&place, &told, "entries of symptoms.md that cite it", &tags);
     }
     problems.report();
 }
@@ -798,6 +829,28 @@ fn every_output_is_what_the_example_prints() {
                 compare(&mut problems, &path, &printed);
             }
         }
+    }
+    problems.report();
+}
+
+/// What an example prints with an argument, and in which file its chapter shows it.
+const RUNS: &[(&str, &str, &str)] =
+    &[("09-timer", "rounding", "rounding.txt"), ("09-timer", "wheel", "wheel.txt")];
+
+/// What a chapter shows of an example with an argument is what that prints, but for numbers after a
+/// `~`: these are of one run.
+#[test]
+#[cfg(target_os = "linux")]
+fn every_run_with_an_argument_is_what_the_example_prints() {
+    let mut problems = Problems::default();
+    for (folder, argument, file) in RUNS {
+        let chapters = chapters();
+        let chapter = chapters.iter().find(|chapter| chapter.folder == *folder).expect("a chapter");
+        let run =
+            Command::new(example(chapter)).arg(argument).stdin(Stdio::null()).output().unwrap();
+        let printed = String::from_utf8_lossy(&run.stdout);
+        problems.need(run.status.success(), folder, format!("ends with {}", run.status));
+        compare(&mut problems, &chapter.file(file), &printed);
     }
     problems.report();
 }
