@@ -180,7 +180,7 @@ checks! {
         let nanosecond = Duration::from_nanos(1);
         for seconds in [1, 2, 1000] {
             let duration = Duration::from_secs(seconds) - nanosecond;
-            let (wanted, got) = ((seconds as i64, 0), seconds_and_micros(duration));
+            let (wanted, got) = ((seconds as libc::time_t, 0), seconds_and_micros(duration));
             ensure!(got == wanted, "wrong-result", "For {duration:?} the timeout was {got:?}; {wanted:?} is needed.");
         }
     }
@@ -477,7 +477,7 @@ fn grouped(number: usize) -> String {
 }
 
 /// What `timeout` gives, as two numbers.
-fn seconds_and_micros(duration: Duration) -> (i64, i64) {
+fn seconds_and_micros(duration: Duration) -> (libc::time_t, libc::suseconds_t) {
     let timeout = timeout(duration);
-    (timeout.tv_sec.into(), timeout.tv_usec.into())
+    (timeout.tv_sec, timeout.tv_usec)
 }
