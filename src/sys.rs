@@ -1,9 +1,10 @@
-//! # The ground · every system call, announced
+//! # The ground · system calls, announced
 //!
 //! The layers call the system where a chapter is about that call, and wrap the call in [`call`] or
 //! [`restart`]. So it is written into the ledger, its errors become `io::Error`, and a test can
-//! make it fail: see [`inject`]. What only the system knows, and more than one layer asks, stands
-//! here too.
+//! make it fail: see [`inject`]. What cannot fail and does not wait is called as it is: the clocks,
+//! and layer 6's `gettid`, `pthread_sigmask` and `aio_error`. What only the system knows, and more than
+//! one layer asks, stands here too.
 
 use std::cell::Cell;
 use std::io;

@@ -29,7 +29,7 @@ const LENGTH: RangeInclusive<usize> = 30..=335;
 
 /// The files that may be longer, and how long: a task and its handle are one subject; what tasks share
 /// stands on one list, and a channel has two sides, with the names and the errors that people know.
-const LONG: &[(&str, usize)] = &[("ch11_task", 440), ("ch14_sync", 440), ("ch14_sync/mpsc", 355)];
+const LONG: &[(&str, usize)] = &[("ch11_task", 440), ("ch14_sync", 440), ("ch14_sync/mpsc", 360)];
 
 /// How many lines the doc of a layer has at most.
 const DOC: usize = 20;

@@ -343,6 +343,14 @@ fn every_rule_is_held_by_a_check() {
         problems.need(cites, &place, "cites no page of std's");
         let held = between(&section, "**Held by**", "**Broken by**");
         problems.need(held.contains("chapter "), &place, "does not say who holds it");
+        let linked = format!("(../contract.md#rule-{number})");
+        for chapter in &chapters {
+            let claims = Page::of(chapter).section("The contract").contains(&linked);
+            let said = held.contains(&format!("[chapter {}]", chapter.number));
+            let missing =
+                format!("`Held by` leaves out chapter {}, which claims it", chapter.number);
+            problems.need(said || !claims, &place, missing);
+        }
         for part in held.split("[chapter ").skip(1) {
             let chapter =
                 chapters.iter().find(|chapter| part.starts_with(&format!("{}]", chapter.number)));
@@ -351,6 +359,29 @@ fn every_rule_is_held_by_a_check() {
                 problems.need(checks.contains(name), &place, format!("there is no check `{name}`"));
             }
         }
+    }
+    problems.report();
+}
+
+/// A rule leads to the symptoms of its being broken, and each of them leads back.
+#[test]
+fn every_rule_and_its_symptoms_know_each_other() {
+    let mut problems = Problems::default();
+    let (contract, symptoms) =
+        (Page::read("chapters/contract.md"), Page::read("chapters/symptoms.md"));
+    let headings = contract.headings();
+    for number in 1..=RULES {
+        let start = format!("Rule {number}: ");
+        let heading = headings.iter().find(|heading| heading.text.starts_with(&start));
+        let section = one_line(&contract.section(heading.map_or("", |heading| &heading.text)));
+        let told = between(&section, "**Told as**", "\0").split("(symptoms.md#").skip(1);
+        let told = told.filter_map(|rest| rest.split(')').next()).map(str::to_owned).collect();
+        let cites =
+            |tag: &&str| symptoms.section(tag).contains(&format!("(contract.md#rule-{number})"));
+        let tags = support::story::TAGS.iter().map(|(tag, _)| *tag).filter(cites);
+        let tags = tags.map(str::to_owned).collect();
+        let place = format!("`Told as` of rule {number}");
+        problems.same(&place, &told, "entries of symptoms.md that cite it", &tags);
     }
     problems.report();
 }
@@ -802,6 +833,28 @@ fn every_output_is_what_the_example_prints() {
     problems.report();
 }
 
+/// What an example prints with an argument, and in which file its chapter shows it.
+const RUNS: &[(&str, &str, &str)] =
+    &[("09-timer", "rounding", "rounding.txt"), ("09-timer", "wheel", "wheel.txt")];
+
+/// What a chapter shows of an example with an argument is what that prints, but for numbers after a
+/// `~`: these are of one run.
+#[test]
+#[cfg(target_os = "linux")]
+fn every_run_with_an_argument_is_what_the_example_prints() {
+    let mut problems = Problems::default();
+    for (folder, argument, file) in RUNS {
+        let chapters = chapters();
+        let chapter = chapters.iter().find(|chapter| chapter.folder == *folder).expect("a chapter");
+        let run =
+            Command::new(example(chapter)).arg(argument).stdin(Stdio::null()).output().unwrap();
+        let printed = String::from_utf8_lossy(&run.stdout);
+        problems.need(run.status.success(), folder, format!("ends with {}", run.status));
+        compare(&mut problems, &chapter.file(file), &printed);
+    }
+    problems.report();
+}
+
 /// `cargo run --example 04-park | head -1` ends without a word on standard error.
 #[test]
 fn no_example_minds_a_closed_pipe() {
@@ -813,6 +866,29 @@ fn no_example_minds_a_closed_pipe() {
         let mut run = Command::new(example(&chapter));
         let run = run.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).output().unwrap();
         let place = format!("the example {} with its output closed", chapter.folder);
+        problems.need(run.status.success(), &place, format!("ends with {}", run.status));
+        problems.need(run.stderr.is_empty(), &place, String::from_utf8_lossy(&run.stderr));
+    }
+    problems.report();
+}
+
+/// What waits in the reactor of layer 8 does so on both its backends. All of them run at the same time:
+/// mostly they sleep.
+#[test]
+#[cfg(unix)]
+fn every_example_from_the_reactor_on_runs_on_either_backend() {
+    let mut problems = Problems::default();
+    let chapters = chapters().into_iter().filter(|chapter| chapter.number >= 8);
+    let pairs = chapters.flat_map(|chapter| {
+        ["poll", "select"].map(|backend| {
+            let mut run = Command::new(example(&chapter));
+            let run = run.env("UNDER_AWAIT_REACTOR", backend).stdin(Stdio::null());
+            let run = run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            (format!("the example {} on {backend}", chapter.folder), run)
+        })
+    });
+    for (place, run) in pairs.collect::<Vec<_>>() {
+        let run = run.wait_with_output().unwrap();
         problems.need(run.status.success(), &place, format!("ends with {}", run.status));
         problems.need(run.stderr.is_empty(), &place, String::from_utf8_lossy(&run.stderr));
     }

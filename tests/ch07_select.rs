@@ -17,7 +17,7 @@ use futures::future::{join, select as select_of};
 
 #[cfg(target_os = "linux")]
 use support::clock::sleeps;
-use support::{Bell, Event, Ledger, cloning, in_a_process, later, ledger, within};
+use support::{Bell, Event, Ledger, cloning, in_a_process, interruptions, later, ledger, within};
 use under_await::ch07_select::{FdSet, block_on, readable, select, writable};
 use under_await::sys::{self, Faults};
 use under_await::waker_fn;
@@ -27,7 +27,7 @@ mod support;
 /// Long enough for a slow machine, short enough for a hang.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// K22. An unread byte and a writable socket, for which somebody waited once and nobody waits now.
+/// An unread byte and a writable socket, for which somebody waited once and nobody waits now.
 #[test]
 fn readiness_that_nobody_waits_for_costs_nothing() {
     in_a_process("readiness_that_nobody_waits_for_costs_nothing", LIMIT, None, || {
@@ -46,7 +46,7 @@ fn readiness_that_nobody_waits_for_costs_nothing() {
     });
 }
 
-/// K06. A wait that was polled in one task and moved into another wakes the other.
+/// A wait that was polled in one task and moved into another wakes the other.
 #[test]
 fn the_newest_waker_wins() {
     within(LIMIT, || {
@@ -65,7 +65,7 @@ fn the_newest_waker_wins() {
     });
 }
 
-/// K08. No borrow of the reactor is alive while a waker runs, and none while one is dropped.
+/// No borrow of the reactor is alive while a waker runs, and none while one is dropped.
 #[test]
 fn a_waker_may_use_the_reactor() {
     thread_local! {
@@ -106,7 +106,7 @@ fn a_waker_may_use_the_reactor() {
     });
 }
 
-/// K08. To clone a waker may run anybody's code as well.
+/// To clone a waker may run anybody's code as well.
 #[test]
 fn a_waker_that_is_cloned_may_use_the_reactor() {
     within(LIMIT, || {
@@ -238,11 +238,11 @@ fn a_wake_from_another_thread_ends_the_sleep() {
     });
 }
 
-/// K10. A waker may outlive its `block_on` and its thread. What it writes then goes into a pipe that has a
+/// A waker may outlive its `block_on` and its thread. What it writes then goes into a pipe that has a
 /// reader all the same: SIGPIPE would end a program that does not ignore it, as Rust's main does.
 #[test]
 fn a_wake_after_the_end_of_its_thread_is_no_signal() {
-    in_a_process("a_wake_after_the_end_of_its_thread_is_no_signal", || {
+    in_a_process("a_wake_after_the_end_of_its_thread_is_no_signal", LIMIT, None, || {
         // SAFETY: the default action is no handler of ours.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
         let waker = || block_on(poll_fn(|cx| Poll::Ready(cx.waker().clone())));
@@ -252,7 +252,7 @@ fn a_wake_after_the_end_of_its_thread_is_no_signal() {
     });
 }
 
-/// K17. A future that always wakes itself does not keep another from what the kernel says.
+/// A future that always wakes itself does not keep another from what the kernel says.
 #[test]
 fn a_future_that_wakes_itself_starves_nobody() {
     within(LIMIT, || {
@@ -281,36 +281,27 @@ fn a_block_on_inside_another_does_no_harm() {
     });
 }
 
-/// K25. A handler without `SA_RESTART` interrupts the sleep again and again.
+/// A handler without `SA_RESTART` interrupts the sleep again and again.
 #[test]
 fn signals_do_no_harm() {
-    extern "C" fn handler(_: libc::c_int) {}
     in_a_process("signals_do_no_harm", LIMIT, None, || {
-        // SAFETY: all zeroes is a `sigaction` with no flags and an empty mask.
-        let mut action = unsafe { std::mem::zeroed::<libc::sigaction>() };
-        action.sa_sigaction = handler as *const () as usize;
-        // SAFETY: `action` is initialised, and its handler does nothing.
-        let set = unsafe { libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()) };
-        assert_eq!(set, 0);
-        // SAFETY: it has no arguments.
-        let sleeper = unsafe { libc::pthread_self() } as usize;
         let (reader, writer) = pipe();
-        let pest = thread::spawn(move || {
-            for _ in 0..20 {
+        let (stop, ledger) = (interruptions(u32::MAX), ledger());
+        let writer = thread::spawn(move || {
+            // The first call is the wait, and each of the others is one that a signal has ended.
+            while ledger.count(Event::Call("select")) < 6 {
                 thread::sleep(Duration::from_millis(3));
-                // SAFETY: the thread waits for us below, so it is alive.
-                assert_eq!(unsafe { libc::pthread_kill(sleeper as _, libc::SIGUSR1) }, 0);
             }
             put(&writer);
             writer
         });
         block_on(readable(&reader)).unwrap();
-        assert!(selects() >= 5, "{} calls: the signals came when nobody slept", selects());
-        drop(pest.join().unwrap());
+        stop();
+        drop(writer.join().unwrap());
     });
 }
 
-/// K26. Beyond the set there is an error that says why, and the process lives.
+/// Beyond the set there is an error that says why, and the process lives.
 #[test]
 fn descriptor_1100_is_an_error() {
     in_a_process("descriptor_1100_is_an_error", LIMIT, None, || {

@@ -25,7 +25,9 @@ use libc::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, c_short, pollfd};
 #[cfg(target_os = "linux")]
 use support::clock::sleeps;
 use support::reactors::{Liar, by};
-use support::{Bell, Event, Ledger, cloning, in_a_process, ledger, on_both, self_wakes, within};
+use support::{
+    Bell, Event, Ledger, cloning, in_a_process, interruptions, ledger, on_both, self_wakes, within,
+};
 use under_await::ch08_poll::Direction::{self, Read as ToRead, Write as ToWrite};
 use under_await::ch08_poll::{Backend, ByPoll, BySelect, Registration, Root};
 use under_await::ch08_poll::{ask_by, block_on, ready_to, wait};
@@ -39,7 +41,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 // ── Invariant 1: interest while somebody waits ──
 
-/// K22. An unread byte and a writable socket, for which somebody waited once and nobody waits now.
+/// An unread byte and a writable socket, for which somebody waited once and nobody waits now.
 /// Measured in a process of its own, so that other tests do not add to it.
 #[test]
 fn readiness_that_nobody_waits_for_costs_nothing() {
@@ -69,7 +71,7 @@ fn readiness_that_nobody_waits_for_costs_nothing() {
     }
 }
 
-/// K22. A peer that has hung up is reported without being asked for: not where nobody waits.
+/// A peer that has hung up is reported without being asked for: not where nobody waits.
 #[test]
 fn a_hang_up_that_nobody_waits_for_ends_no_sleep() {
     on_both(LIMIT, |_| {
@@ -105,7 +107,7 @@ fn one_wait_is_one_wake() {
     });
 }
 
-/// K28. However often a leaf is polled, it has one row, and the pipe that ends a sleep has one.
+/// However often a leaf is polled, it has one row, and the pipe that ends a sleep has one.
 #[test]
 fn a_leaf_that_is_polled_ten_thousand_times_has_one_registration() {
     on_both(LIMIT, |backend| {
@@ -129,7 +131,7 @@ fn a_leaf_that_is_polled_ten_thousand_times_has_one_registration() {
 
 // ── Invariant 2: the newest, and two for each descriptor ──
 
-/// K23. One socket, both directions pending, each woken for its own reason.
+/// One socket, both directions pending, each woken for its own reason.
 #[test]
 fn both_directions_wait_and_both_are_woken() {
     on_both(LIMIT, |_| {
@@ -147,7 +149,7 @@ fn both_directions_wait_and_both_are_woken() {
     });
 }
 
-/// K23. The same by two futures in one task.
+/// The same by two futures in one task.
 #[test]
 fn a_reader_and_a_writer_of_one_socket_do_not_push_each_other_out() {
     on_both(LIMIT, |_| {
@@ -166,7 +168,7 @@ fn a_reader_and_a_writer_of_one_socket_do_not_push_each_other_out() {
     });
 }
 
-/// K06. The waker that was left last is woken, and no other.
+/// The waker that was left last is woken, and no other.
 #[test]
 fn the_newest_waker_wins() {
     on_both(LIMIT, |_| {
@@ -179,7 +181,7 @@ fn the_newest_waker_wins() {
     });
 }
 
-/// K06. A leaf that was polled in one task and moved into another wakes the other.
+/// A leaf that was polled in one task and moved into another wakes the other.
 #[test]
 fn a_leaf_that_has_moved_wakes_where_it_is() {
     on_both(LIMIT, |_| {
@@ -231,36 +233,41 @@ fn a_waker_that_panics_keeps_no_other_from_being_woken() {
 
 // ── Invariant 3: no stray wake ──
 
-/// K27. The number goes to another descriptor at once; whoever had it hears nothing of that one. In a process
+/// The number goes to another descriptor at once; whoever had it hears nothing of that one. In a process
 /// of its own, where nobody else takes the number.
 #[test]
 fn a_number_that_is_given_away_again_wakes_nobody_who_had_it() {
     for backend in ["poll", "select"] {
-        in_a_process("a_number_that_is_given_away_again_wakes_nobody_who_had_it", backend, || {
-            let (reader, _writer) = pipe();
-            let number = reader.as_raw_fd();
-            let registration = register(&reader);
-            let old = leave(&registration, ToRead);
-            let (other, writer) = pipe();
-            drop(registration);
-            drop(reader);
+        in_a_process(
+            "a_number_that_is_given_away_again_wakes_nobody_who_had_it",
+            LIMIT,
+            Some(backend),
+            || {
+                let (reader, _writer) = pipe();
+                let number = reader.as_raw_fd();
+                let registration = register(&reader);
+                let old = leave(&registration, ToRead);
+                let (other, writer) = pipe();
+                drop(registration);
+                drop(reader);
 
-            // Nobody waits for the new one.
-            let reader = at_number(number, &other);
-            put(&writer, b"!");
-            look();
-            assert_eq!(old.rung(), 0);
+                // Nobody waits for the new one.
+                let reader = at_number(number, &other);
+                put(&writer, b"!");
+                look();
+                assert_eq!(old.rung(), 0);
 
-            // Somebody does.
-            let registration = register(&reader);
-            let new = leave(&registration, ToRead);
-            wait(None, || false).unwrap();
-            assert_eq!((old.rung(), new.rung()), (0, 1));
-        });
+                // Somebody does.
+                let registration = register(&reader);
+                let new = leave(&registration, ToRead);
+                wait(None, || false).unwrap();
+                assert_eq!((old.rung(), new.rung()), (0, 1));
+            },
+        );
     }
 }
 
-/// K27. What was waited for and then closed ends no sleep, and breaks none.
+/// What was waited for and then closed ends no sleep, and breaks none.
 #[test]
 fn a_registration_that_was_dropped_leaves_nothing_behind() {
     on_both(LIMIT, |_| {
@@ -275,7 +282,7 @@ fn a_registration_that_was_dropped_leaves_nothing_behind() {
     });
 }
 
-/// K14, K27. The row *and* the number are given away again between the report and the wakes that
+/// The row *and* the number are given away again between the report and the wakes that
 /// follow from it. The report has become wakers by then: it wakes the one who waited when it was
 /// made, and not the one who has the row now. So a key needs no generation. In a process of its own, as
 /// above.
@@ -286,39 +293,44 @@ fn a_row_that_is_given_away_during_the_wakes_wakes_nobody_new() {
         static NEW: RefCell<Option<Arc<Bell>>> = const { RefCell::new(None) };
     }
     for backend in ["poll", "select"] {
-        in_a_process("a_row_that_is_given_away_during_the_wakes_wakes_nobody_new", backend, || {
-            let (first, second) = (pipe(), pipe());
-            let number = second.0.as_raw_fd();
-            let empty = pipe();
-            // Whichever of the two is woken first gives the second one's row away.
-            let swap = waker_fn({
-                let empty = empty.0.try_clone().unwrap();
-                move || {
-                    let Some((old, fd)) = PLACE.take() else { return };
-                    drop(old);
-                    drop(fd);
-                    let fd = at_number(number, &empty);
-                    let registration = register(&fd);
-                    NEW.set(Some(leave(&registration, ToRead)));
-                    PLACE.set(Some((registration, fd)));
-                }
-            });
-            let registrations = (register(&first.0), register(&second.0));
-            registrations.0.wait_for(ToRead, &mut Context::from_waker(&swap)).unwrap();
-            registrations.1.wait_for(ToRead, &mut Context::from_waker(&swap)).unwrap();
-            PLACE.set(Some((registrations.1, second.0.into())));
-            put(&first.1, b"!");
-            put(&second.1, b"!");
-            look();
-            let new = NEW.take().expect("one of the two was woken");
-            assert_eq!(new.rung(), 0, "a report about the old one");
-            look();
-            assert_eq!(new.rung(), 0, "nothing has come");
-            put(&empty.1, b"!");
-            look();
-            assert_eq!(new.rung(), 1, "something has come");
-            drop(PLACE.take());
-        });
+        in_a_process(
+            "a_row_that_is_given_away_during_the_wakes_wakes_nobody_new",
+            LIMIT,
+            Some(backend),
+            || {
+                let (first, second) = (pipe(), pipe());
+                let number = second.0.as_raw_fd();
+                let empty = pipe();
+                // Whichever of the two is woken first gives the second one's row away.
+                let swap = waker_fn({
+                    let empty = empty.0.try_clone().unwrap();
+                    move || {
+                        let Some((old, fd)) = PLACE.take() else { return };
+                        drop(old);
+                        drop(fd);
+                        let fd = at_number(number, &empty);
+                        let registration = register(&fd);
+                        NEW.set(Some(leave(&registration, ToRead)));
+                        PLACE.set(Some((registration, fd)));
+                    }
+                });
+                let registrations = (register(&first.0), register(&second.0));
+                registrations.0.wait_for(ToRead, &mut Context::from_waker(&swap)).unwrap();
+                registrations.1.wait_for(ToRead, &mut Context::from_waker(&swap)).unwrap();
+                PLACE.set(Some((registrations.1, second.0.into())));
+                put(&first.1, b"!");
+                put(&second.1, b"!");
+                look();
+                let new = NEW.take().expect("one of the two was woken");
+                assert_eq!(new.rung(), 0, "a report about the old one");
+                look();
+                assert_eq!(new.rung(), 0, "nothing has come");
+                put(&empty.1, b"!");
+                look();
+                assert_eq!(new.rung(), 1, "something has come");
+                drop(PLACE.take());
+            },
+        );
     }
 }
 
@@ -382,7 +394,7 @@ fn rows_come_and_go_in_any_order() {
 
 // ── Invariant 4: released, then woken ──
 
-/// K08. A waker registers, waits, drops, and even sleeps, all inside `wake`.
+/// A waker registers, waits, drops, and even sleeps, all inside `wake`.
 #[test]
 fn a_waker_may_use_the_reactor() {
     thread_local! {
@@ -415,7 +427,7 @@ fn a_waker_may_use_the_reactor() {
     });
 }
 
-/// K08. The waker that is replaced, and the one that goes with its registration, may be the last
+/// The waker that is replaced, and the one that goes with its registration, may be the last
 /// owner of something that uses the reactor when it is dropped.
 #[test]
 fn a_dropped_waker_may_use_the_reactor() {
@@ -450,7 +462,7 @@ fn a_dropped_waker_may_use_the_reactor() {
     });
 }
 
-/// K08. To clone a waker may run anybody's code as well.
+/// To clone a waker may run anybody's code as well.
 #[test]
 fn a_waker_that_is_cloned_may_use_the_reactor() {
     on_both(LIMIT, |_| {
@@ -466,7 +478,7 @@ fn a_waker_that_is_cloned_may_use_the_reactor() {
 
 // ── Invariant 5: a wake ends the sleep, and costs a call only if there is a sleep ──
 
-/// K11, K32. A wake from another thread ends the sleep: one write, one read, two looks.
+/// A wake from another thread ends the sleep: one write, one read, two looks.
 #[test]
 fn a_wake_from_another_thread_ends_the_sleep() {
     on_both(LIMIT, |backend| {
@@ -586,7 +598,7 @@ fn ping_pong(backend: &'static str, rounds: u32) {
     assert!(polls <= rounds + 1, "{polls} polls, {rounds} wakes");
 }
 
-/// K10. Woken after its `block_on`, after its reactor, after its thread.
+/// Woken after its `block_on`, after its reactor, after its thread.
 #[test]
 fn a_late_wake_does_no_harm() {
     on_both(LIMIT, |_| {
@@ -612,7 +624,7 @@ fn a_late_wake_does_no_harm() {
     });
 }
 
-/// K10. A thread that ends in its sleep still counts as asleep, so a late wake writes into its pipe. That
+/// A thread that ends in its sleep still counts as asleep, so a late wake writes into its pipe. That
 /// has a reader all the same: SIGPIPE would end a program that does not ignore it, as Rust's main does.
 #[test]
 fn a_wake_after_the_end_of_its_thread_is_no_signal() {
@@ -623,22 +635,27 @@ fn a_wake_after_the_end_of_its_thread_is_no_signal() {
         }
     }
     for backend in ["poll", "select"] {
-        in_a_process("a_wake_after_the_end_of_its_thread_is_no_signal", backend, || {
-            // SAFETY: the default action is no handler of ours.
-            unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-            let sleeper = thread::spawn(|| {
-                let root = Root::new().unwrap();
-                ask_by(Box::new(Broken)).unwrap();
-                catch_unwind(|| wait(None, || false)).unwrap_err();
-                Waker::from(root)
-            });
-            sleeper.join().unwrap().wake();
-            assert_eq!(ledger().count(Event::Call("write")), 1);
-        });
+        in_a_process(
+            "a_wake_after_the_end_of_its_thread_is_no_signal",
+            LIMIT,
+            Some(backend),
+            || {
+                // SAFETY: the default action is no handler of ours.
+                unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+                let sleeper = thread::spawn(|| {
+                    let root = Root::new().unwrap();
+                    ask_by(Box::new(Broken)).unwrap();
+                    catch_unwind(|| wait(None, || false)).unwrap_err();
+                    Waker::from(root)
+                });
+                sleeper.join().unwrap().wake();
+                assert_eq!(ledger().count(Event::Call("write")), 1);
+            },
+        );
     }
 }
 
-/// K02. A future that wakes itself is polled again, and costs one look at the kernel each time.
+/// A future that wakes itself is polled again, and costs one look at the kernel each time.
 #[test]
 fn a_future_that_wakes_itself_is_polled_again() {
     on_both(LIMIT, |backend| {
@@ -652,7 +669,7 @@ fn a_future_that_wakes_itself_is_polled_again() {
     });
 }
 
-/// K17. A future that always wakes itself does not keep another from what the kernel says.
+/// A future that always wakes itself does not keep another from what the kernel says.
 #[test]
 fn a_future_that_wakes_itself_starves_nobody() {
     on_both(LIMIT, |_| {
@@ -672,7 +689,7 @@ fn a_future_that_wakes_itself_starves_nobody() {
     });
 }
 
-/// K15. One `block_on` inside another shares its reactor, and takes none of its wakes.
+/// One `block_on` inside another shares its reactor, and takes none of its wakes.
 #[test]
 fn nested_calls_keep_their_wakes_apart() {
     on_both(LIMIT, |_| {
@@ -711,7 +728,7 @@ fn many_events_are_one_wait_and_no_other_call() {
     });
 }
 
-/// K24. The end of a stream is something to read.
+/// The end of a stream is something to read.
 #[test]
 fn the_end_of_a_pipe_wakes_its_reader() {
     on_both(LIMIT, |_| {
@@ -725,7 +742,7 @@ fn the_end_of_a_pipe_wakes_its_reader() {
     });
 }
 
-/// K24. A pipe that nobody reads any more is an error, which the write is to say.
+/// A pipe that nobody reads any more is an error, which the write is to say.
 #[test]
 fn the_end_of_the_reader_wakes_the_writer() {
     on_both(LIMIT, |_| {
@@ -742,7 +759,7 @@ fn the_end_of_the_reader_wakes_the_writer() {
     });
 }
 
-/// K24. A hang-up and a reset wake whoever waits, in both directions.
+/// A hang-up and a reset wake whoever waits, in both directions.
 #[test]
 fn hang_ups_and_errors_wake_both_directions() {
     on_both(LIMIT, |_| {
@@ -767,7 +784,7 @@ fn hang_ups_and_errors_wake_both_directions() {
     });
 }
 
-/// K24. The kernel mostly says more than that. Each of these is enough by itself, for both directions.
+/// The kernel mostly says more than that. Each of these is enough by itself, for both directions.
 #[test]
 fn a_report_of_nothing_but_an_error_wakes_both_directions() {
     /// Says that of every row that is watched.
@@ -821,7 +838,7 @@ fn a_descriptor_that_is_no_more_wakes_both_directions() {
     });
 }
 
-/// K24. A peer that writes no more may still read: its end wakes the reader, and we can still write.
+/// A peer that writes no more may still read: its end wakes the reader, and we can still write.
 #[test]
 fn a_half_close_is_seen() {
     on_both(LIMIT, |_| {
@@ -874,40 +891,30 @@ fn the_shortest_timeout_is_a_sleep() {
     });
 }
 
-/// K25. A handler without `SA_RESTART` interrupts the sleep again and again. In a process of its own.
+/// A handler without `SA_RESTART` interrupts the sleep again and again. In a process of its own.
 #[test]
 fn signals_do_no_harm() {
-    extern "C" fn handler(_: libc::c_int) {}
     for backend in ["poll", "select"] {
         in_a_process("signals_do_no_harm", LIMIT, Some(backend), || {
-            // SAFETY: all zeroes is a `sigaction` with no flags and an empty mask.
-            let mut action = unsafe { std::mem::zeroed::<libc::sigaction>() };
-            action.sa_sigaction = handler as *const () as usize;
-            // SAFETY: `action` is initialised, and its handler does nothing.
-            let set = unsafe { libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()) };
-            assert_eq!(set, 0);
-            // SAFETY: it has no arguments.
-            let sleeper = unsafe { libc::pthread_self() } as usize;
             let (reader, writer) = pipe();
-            let ledger = Ledger::open();
-            let pest = in_a_thread(move || {
-                for _ in 0..20 {
+            let (stop, ledger) = (interruptions(u32::MAX), ledger());
+            let writer = thread::spawn(move || {
+                // The first call is the wait, and each of the others is one that a signal has ended.
+                let calls = || ["poll", "select"].map(|name| ledger.count(Event::Call(name)));
+                while calls().iter().sum::<u64>() < 6 {
                     thread::sleep(Duration::from_millis(3));
-                    // SAFETY: the thread waits for us below, so it is alive.
-                    assert_eq!(unsafe { libc::pthread_kill(sleeper as _, libc::SIGUSR1) }, 0);
                 }
                 put(&writer, b"!");
                 writer
             });
             block_on(ready_to(ToRead, &reader)).unwrap();
-            let asked = ledger.count(Event::Call(Box::leak(backend_of_process().into_boxed_str())));
-            assert!(asked >= 5, "asked {asked} times: the signals came when nobody slept");
-            drop(pest.join().unwrap());
+            stop();
+            drop(writer.join().unwrap());
         });
     }
 }
 
-/// K26. Where a bit set ends, `select` refuses and goes on with those it has; `poll` serves them all.
+/// Where a bit set ends, `select` refuses and goes on with those it has; `poll` serves them all.
 #[test]
 fn eleven_hundred_descriptors_are_refused_by_select_and_served_by_poll() {
     let name = "eleven_hundred_descriptors_are_refused_by_select_and_served_by_poll";
@@ -1010,7 +1017,7 @@ fn made_up_readiness_is_of_what_is_watched() {
 /// A name that stands for no backend is an error that says which there are, and not the usual one.
 #[test]
 fn a_reactor_that_there_is_not_is_an_error() {
-    in_a_process("a_reactor_that_there_is_not_is_an_error", "selekt", || {
+    in_a_process("a_reactor_that_there_is_not_is_an_error", LIMIT, Some("selekt"), || {
         let error = Root::new().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         let panic = catch_unwind(|| block_on(async {})).unwrap_err();

@@ -10,7 +10,6 @@ use std::panic::{self, AssertUnwindSafe};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,7 +17,9 @@ use std::time::{Duration, Instant};
 use futures::future::{Either, join, join_all, select};
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use support::{Bell, DropToken, Drops, Event, cloning, in_a_process, later, ledger, self_wakes};
+use support::{
+    Bell, DropToken, Drops, Event, cloning, in_a_process, interruptions, later, ledger, self_wakes,
+};
 use under_await::ch09_timer::{
     Elapsed, Key, Sleep, Timers, block_on, interval, pending_timers, sleep, sleep_until, timeout,
     wait,
@@ -431,27 +432,7 @@ on_both_backends! {
 
     /// A signal ends the system call. It does not end a sleep, and loses none.
     fn signals_neither_end_a_sleep_nor_lose_it() {
-        extern "C" fn handler(_: libc::c_int) {}
-        // SAFETY: all zeros is a `sigaction` without flags, so without `SA_RESTART`.
-        let mut action = unsafe { std::mem::zeroed::<libc::sigaction>() };
-        action.sa_sigaction = handler as *const () as libc::sighandler_t;
-        // SAFETY: `action` is initialised, and its handler does nothing, which any handler may do.
-        let set = unsafe { libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()) };
-        assert_eq!(set, 0);
-
-        // SAFETY: always safe.
-        let sleeper = unsafe { libc::pthread_self() } as usize;
-        let stop = Arc::new(AtomicBool::new(false));
-        let pest = thread::spawn({
-            let stop = stop.clone();
-            move || {
-                while !stop.load(Ordering::SeqCst) {
-                    thread::sleep(ms(2));
-                    // SAFETY: that thread waits for this one to end, so it is there.
-                    unsafe { libc::pthread_kill(sleeper as libc::pthread_t, libc::SIGUSR1) };
-                }
-            }
-        });
+        let stop = interruptions(u32::MAX);
         let before = waits();
         block_on(join_all([50, 100, 200].map(async |length| {
             let deadline = Instant::now() + ms(length);
@@ -459,8 +440,7 @@ on_both_backends! {
             assert!(Instant::now() >= deadline);
         })));
         assert!(waits() - before >= 5, "{} waits: were there signals?", waits() - before);
-        stop.store(true, Ordering::SeqCst);
-        pest.join().unwrap();
+        stop();
         assert_eq!(pending_timers(), 0);
     }
 

@@ -40,7 +40,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 // ── Invariant 1: once ──
 
-/// K16. However often it is woken before its turn, it is one poll; and the queue does not grow.
+/// However often it is woken before its turn, it is one poll; and the queue does not grow.
 #[test]
 fn a_hundred_thousand_wakes_queue_a_task_once() {
     on_both(LIMIT, |_| {
@@ -102,7 +102,7 @@ fn a_task_that_was_woken_in_its_poll_is_queued_once() {
     });
 }
 
-/// K01. Woken twice in its last poll, and later: that was the last poll.
+/// Woken twice in its last poll, and later: that was the last poll.
 #[test]
 fn a_task_that_is_over_is_not_polled_again() {
     on_both(LIMIT, |_| {
@@ -295,7 +295,7 @@ fn a_wake_from_elsewhere_rings_only_a_sleeper() {
     });
 }
 
-/// K10. What outlives its `block_on` may be woken at any time, and the next one hears nothing of it.
+/// What outlives its `block_on` may be woken at any time, and the next one hears nothing of it.
 #[test]
 fn a_wake_after_the_end_of_the_runtime_does_nothing() {
     on_both(LIMIT, |_| {
@@ -359,7 +359,7 @@ fn tasks_are_polled_in_the_order_of_their_wakes() {
     });
 }
 
-/// K17. The root takes its turn like everybody else: one that wakes itself starves no task, and tasks
+/// The root takes its turn like everybody else: one that wakes itself starves no task, and tasks
 /// that wake themselves do not starve it.
 #[test]
 fn the_root_takes_its_turn() {
@@ -393,7 +393,7 @@ fn the_root_takes_its_turn() {
     });
 }
 
-/// K17. With a task that is always ready to run, the kernel is asked once for 61 polls.
+/// With a task that is always ready to run, the kernel is asked once for 61 polls.
 #[test]
 fn the_kernel_is_asked_every_61_polls() {
     on_both(LIMIT, |call| {
@@ -624,7 +624,7 @@ fn a_future_is_polled_and_dropped_on_its_thread() {
     });
 }
 
-/// K19. Whatever state a task is in when the root is ready: it is dropped, once.
+/// Whatever state a task is in when the root is ready: it is dropped, once.
 #[test]
 fn the_end_of_the_root_drops_every_task() {
     on_both(LIMIT, |_| {
@@ -820,7 +820,7 @@ fn a_task_is_three_allocations() {
 
 // ── Invariant 5: one panics alone ──
 
-/// K18. The handle gets what the task panicked with, and the others go on.
+/// The handle gets what the task panicked with, and the others go on.
 #[test]
 fn a_panic_in_a_task_is_its_result() {
     on_both(LIMIT, |_| {
@@ -1024,7 +1024,7 @@ fn a_handle_gives_the_output_once() {
     });
 }
 
-/// K06. Polled in one task and moved into another, it wakes the other.
+/// Polled in one task and moved into another, it wakes the other.
 #[test]
 fn the_newest_waker_of_a_handle_is_woken() {
     on_both(LIMIT, |_| {
@@ -1197,7 +1197,7 @@ fn block_on_inside_a_runtime_says_what_to_do() {
     });
 }
 
-/// K21. It returns what the future returns, `Send` or not, borrowed or not, and needs no task for it.
+/// It returns what the future returns, `Send` or not, borrowed or not, and needs no task for it.
 #[test]
 fn block_on_returns_the_output_of_any_future() {
     on_both(LIMIT, |_| {

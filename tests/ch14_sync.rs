@@ -1130,6 +1130,8 @@ fn what_is_always_ready_starves_nobody() {
         let beside = |work: Pin<Box<dyn Future<Output = ()>>>, done: Rc<Cell<u32>>| {
             under_await::block_on(async move {
                 let task = under_await::spawn(work);
+                // What the task before has left over is not of this one.
+                done.take();
                 let mut most = 0;
                 while !task.is_finished() {
                     most = most.max(done.take());
@@ -1177,6 +1179,17 @@ fn what_is_always_ready_starves_nobody() {
             Box::pin(async move {
                 for n in 0..1000 {
                     sender.send(n).await.unwrap();
+                    count(&counter);
+                }
+                drop(receiver);
+            }),
+            done.clone(),
+        );
+        let ((mut sender, receiver), counter) = (unbounded(), done.clone());
+        beside(
+            Box::pin(async move {
+                for n in 0..1000 {
+                    SinkExt::send(&mut sender, n).await.unwrap();
                     count(&counter);
                 }
                 drop(receiver);

@@ -274,7 +274,7 @@ chapter! {
     mistakes {
         asked_of_the_dead gives_up_at_a_signal each_by_itself only_the_new_flag rounded_down
         a_flag_and_no_byte done_when_sent one_read_for_a_signal asks_everybody
-        reads_until_there_is_no_more nothing_is_the_end asks_and_does_not_listen never_due crossed_out
+        reads_until_there_is_no_more nothing_is_the_end asks_and_does_not_listen does_not_carry crossed_out
         a_handler_that_talks silence_is_the_end goes_on_after_the_end looks_everywhere
     }
 }
@@ -287,7 +287,7 @@ chapter! {
         passes_over_it one_too_low interest_stays one_set_for_all the_end_stays gives_up_at_a_signal
         counts_to_the_last_one drops_while_it_borrows keeps_the_first_waker one_at_a_time
         either_will_do hears_readers_only wakes_while_it_borrows starts_over no_answer_is_no
-        one_pipe_a_round a_signal_is_an_answer
+        one_pipe_a_round a_signal_is_an_answer leaves_it_to_the_macro
     }
 }
 
@@ -299,7 +299,7 @@ chapter! {
         looks_before_it_parks one_place_for_both keeps_the_first_waker lets_go_of_nothing always_interested
         tells_nobody_who_moved asks_one_by_one sparing keys_never_grow_old only_what_was_asked
         sets_the_flag_only passes_over_the_pipe a_hang_up_is_for_readers
-        keeps_every_slot a_token_is_no_wake still_said_to_sleep
+        keeps_every_slot a_token_is_no_wake still_said_to_sleep a_row_for_every_poll
     }
 }
 
@@ -329,7 +329,7 @@ chapter! {
         accepts_in_a_hurry accepts_stubbornly changes_it_each_time every_error_is_pending gives_up_at_the_first
         leaves_no_waker no_error_is_connected starts_from_the_front woken_is_connected
         waits_to_read asks_only_for_the_peer all_at_once copies_the_parts takes_nothing_for_full
-        only_descriptors_are_short
+        only_descriptors_are_short takes_it_as_it_comes connects_in_its_poll writes_as_to_a_file
     }
 }
 

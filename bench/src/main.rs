@@ -4,6 +4,7 @@
 //! The workloads are those of the chapter "How fast is it?", which quotes this table.
 
 mod block_on;
+mod calls;
 mod channels;
 mod echo;
 mod joins;
@@ -13,6 +14,7 @@ mod tasks;
 mod timers;
 
 fn main() {
+    calls::measure();
     block_on::measure();
     tasks::measure();
     joins::measure();

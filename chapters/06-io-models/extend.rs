@@ -28,11 +28,18 @@ pub fn add_flags(fd: &impl AsFd, flags: libc::c_int) -> io::Result<()> {
     // ANCHOR_END: todo_6_3
 }
 
-/// The last argument of poll(2), for a wait of at least `duration`; `None` is for ever.
-pub fn timeout(duration: Option<Duration>) -> libc::c_int {
-    // ANCHOR: todo_6_4 whole milliseconds, not less than asked for; -1 for `None`
-    let millis = duration.map(|duration| duration.as_nanos().div_ceil(1_000_000));
-    millis.map_or(-1, |millis| millis.try_into().unwrap_or(libc::c_int::MAX))
+/// The longest wait that every select(2) takes: some systems turn a longer one down.
+pub const LONGEST: Duration = Duration::from_secs(100_000_000);
+
+/// The last argument of select(2), for a wait of at least `duration`, but of [`LONGEST`] at most:
+/// seconds, and the microseconds that are left, which are less than a million.
+pub fn timeout(duration: Duration) -> libc::timeval {
+    // ANCHOR: todo_6_4 not less than asked for, a million microseconds are a second; at most `LONGEST`
+    let micros = duration.min(LONGEST).as_nanos().div_ceil(1000);
+    libc::timeval {
+        tv_sec: (micros / 1_000_000) as libc::time_t,
+        tv_usec: (micros % 1_000_000) as libc::suseconds_t,
+    }
     // ANCHOR_END: todo_6_4
 }
 

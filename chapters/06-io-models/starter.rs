@@ -269,9 +269,13 @@ pub mod extend {
         todo!("6.3: set `flags` with `F_SETFL`, and keep what `F_GETFL` reads")
     }
 
-    /// The last argument of poll(2), for a wait of at least `duration`; `None` is for ever.
-    pub fn timeout(duration: Option<Duration>) -> libc::c_int {
-        todo!("6.4: whole milliseconds, not less than asked for; -1 for `None`")
+    /// The longest wait that every select(2) takes: some systems turn a longer one down.
+    pub const LONGEST: Duration = Duration::from_secs(100_000_000);
+
+    /// The last argument of select(2), for a wait of at least `duration`, but of [`LONGEST`] at most:
+    /// seconds, and the microseconds that are left, which are less than a million.
+    pub fn timeout(duration: Duration) -> libc::timeval {
+        todo!("6.4: not less than asked for, a million microseconds are a second; at most `LONGEST`")
     }
 
     /// A pipe that is readable once a signal has come, whether or not anybody slept at that time.

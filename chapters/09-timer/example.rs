@@ -108,7 +108,9 @@ mod on_unix {
                 waits += 1;
             };
             let late = about(late.as_micros(), 1000) + " ms";
-            writeln!(out, "  {name:7} {:>8} {late:>8}", about(waits, 1))?;
+            // Rounded up, the first wait is always the last.
+            let waits = if name == "up" { number(waits) } else { about(waits, 1) };
+            writeln!(out, "  {name:7} {waits:>8} {late:>8}")?;
         }
         Ok(())
     }

@@ -216,7 +216,7 @@ impl TcpStream {
             // A guess. Where it is wrong, the reactor says at once that the socket is ready.
             return self.io.wait_for(direction, cx);
         }
-        // A socket that is never empty, or never full, keeps no other task from its turn.
+        // A socket that is never empty, or never full, keeps no other future from its turn.
         let count = ready!(poll_spending(cx, |cx| self.io.poll_io(direction, cx, transfer)))?;
         short.set(0 < count && count < length);
         Poll::Ready(Ok(count))

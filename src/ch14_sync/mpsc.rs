@@ -163,10 +163,12 @@ impl<T> Sink<T> for Sender<T> {
         let sender = &mut *self;
         if !sender.called {
             // A place for this poll, with the ticket of the one before.
-            let mut place = Place { ticket: sender.ticket.take(), ..Place::new(&sender.room) };
-            let turn = Pin::new(&mut place).poll(cx);
-            sender.ticket = place.ticket.take();
-            sender.called = ready!(turn);
+            sender.called = ready!(budget::poll_spending(cx, |cx| {
+                let mut place = Place { ticket: sender.ticket.take(), ..Place::new(&sender.room) };
+                let turn = Pin::new(&mut place).poll(cx);
+                sender.ticket = place.ticket.take();
+                turn
+            }));
         }
         Poll::Ready(sender.called.then_some(()).ok_or(SendError(())))
     }

@@ -158,34 +158,41 @@ checks! {
         ensure!(added.is_err(), "wrong-result", "Every fcntl() failed with EPERM, and `add_flags` gave {added:?}.");
     }
 
-    /// A wait is as long as was asked for, or longer, and never a loop of waits of 0 ms.
-    "6.4" fn rounded_up() {
-        let millisecond = Duration::from_millis(1);
+    /// A wait is as long as was asked for, or longer, and never a loop of waits of 0 µs.
+    "6.4" fn never_too_short() {
+        let microsecond = Duration::from_micros(1);
         let nanosecond = Duration::from_nanos(1);
         for (duration, wanted) in [
-            (Duration::ZERO, 0),
-            (nanosecond, 1),
-            (millisecond - nanosecond, 1),
-            (millisecond, 1),
-            (millisecond + nanosecond, 2),
-            (1_000_000 * millisecond, 1_000_000),
+            (Duration::ZERO, (0, 0)),
+            (nanosecond, (0, 1)),
+            (microsecond, (0, 1)),
+            (microsecond + nanosecond, (0, 2)),
+            (Duration::from_millis(2500), (2, 500_000)),
         ] {
-            let got = timeout(Some(duration));
-            ensure!(got >= wanted, "too-early", "For {duration:?} the timeout was {got} ms; {wanted} ms are needed.");
-            ensure!(got == wanted, "not-on-time", "For {duration:?} the timeout was {got} ms; {wanted} ms are enough.");
+            let got = seconds_and_micros(duration);
+            ensure!(got >= wanted, "too-early", "For {duration:?} the timeout was {got:?}; {wanted:?} is needed.");
+            ensure!(got == wanted, "not-on-time", "For {duration:?} the timeout was {got:?}; {wanted:?} is enough.");
         }
     }
 
-    /// A wait too long for the number is cut short, and does not become one without an end.
-    "6.4" fn more_than_a_c_int() {
-        let most = libc::c_int::MAX;
-        for duration in [Duration::from_millis(most as u64 + 1), Duration::from_secs(1 << 32), Duration::MAX] {
-            let got = timeout(Some(duration));
-            ensure!(got >= 0, "not-on-time", "For {duration:?} the timeout was {got}, and poll() takes that for one without an end. The largest there is, {most}, is needed.");
-            ensure!(got == most, "too-early", "For {duration:?} the timeout was {got}; the largest there is, {most}, is needed.");
+    /// What is rounded up to a whole second is a second: a million microseconds are `EINVAL`, if not on Linux.
+    "6.4" fn a_million_is_a_second() {
+        let nanosecond = Duration::from_nanos(1);
+        for seconds in [1, 2, 1000] {
+            let duration = Duration::from_secs(seconds) - nanosecond;
+            let (wanted, got) = ((seconds as i64, 0), seconds_and_micros(duration));
+            ensure!(got == wanted, "wrong-result", "For {duration:?} the timeout was {got:?}; {wanted:?} is needed.");
         }
-        let got = timeout(None);
-        ensure!(got == -1, "too-early", "For no limit the timeout was {got}; -1 is needed.");
+    }
+
+    /// A wait too long for the kernel is cut short: whoever waits looks at the clock, and waits again.
+    "6.4" fn longer_than_the_longest() {
+        let most = 100_000_000;
+        let longest = Duration::from_secs(most as u64);
+        for duration in [longest, longest + Duration::from_nanos(1), Duration::from_secs(1 << 63), Duration::MAX] {
+            let got = seconds_and_micros(duration);
+            ensure!(got == (most, 0), "wrong-result", "For {duration:?} the timeout was {got:?}; the longest there is, {:?}, is needed.", (most, 0));
+        }
     }
 
     /// A signal that comes before the sleep ends it.
@@ -467,4 +474,10 @@ fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
     groups.collect::<Vec<_>>().join(",")
+}
+
+/// What `timeout` gives, as two numbers.
+fn seconds_and_micros(duration: Duration) -> (i64, i64) {
+    let timeout = timeout(duration);
+    (timeout.tv_sec.into(), timeout.tv_usec.into())
 }

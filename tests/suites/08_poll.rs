@@ -151,6 +151,16 @@ impl Backend for Notes {
     }
 }
 
+/// Writes down how many rows the table had at the last wait, and is back at once.
+struct Rows(Rc<Cell<usize>>);
+
+impl Backend for Rows {
+    fn wait(&mut self, table: &mut [pollfd], _: Option<Duration>) -> io::Result<Vec<usize>> {
+        self.0.set(table.len());
+        Ok(Vec::new())
+    }
+}
+
 /// Reports `revents` of every row that is watched, whatever the kernel would say.
 struct Reports(c_short);
 
@@ -431,6 +441,26 @@ checks! {
             "old-waker",
             "Two wakers were left, one after the other; the first was woken {first}, the last {last}. \
              Only the last is to be woken."
+        );
+    }
+
+    /// However often a future is polled, it waits in one row.
+    "8.2" fn one_row_however_often_it_is_polled() {
+        begin();
+        let (reader, _writer) = pipe();
+        let rows = Rc::new(Cell::new(0));
+        ask(Rows(rows.clone()));
+        let registration = register(&reader);
+        for _ in 0..1000 {
+            leave(&registration, Direction::Read);
+        }
+        wait(Some(Duration::ZERO), || false).expect("the system waits");
+        // One of them is the reactor's own.
+        let rows = rows.get() - 1;
+        ensure!(
+            rows == 1,
+            "piles-up",
+            "After 1,000 polls of one future, {rows} rows of the table are for it; 1 is needed."
         );
     }
 

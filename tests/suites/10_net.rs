@@ -22,6 +22,7 @@ use under_await::sys;
 use under_await::sys::Faults;
 
 use crate::support::net::{black_hole, pair, refused, reset};
+use crate::support::signals::sigpipe_ends_the_process;
 use crate::support::{Bell, Event, Ledger, checks, ensure, ledger, scaled};
 
 use subject::extend::{accept_patiently, connect_any, write_all, write_all_vectored};
@@ -178,6 +179,28 @@ checks! {
         );
     }
 
+    /// A client that says nothing holds up nobody else, however its connection was accepted.
+    "10.1" fn a_silent_client_holds_up_nobody() {
+        let ((quiet, silent), (mut client, served)) = (pair(), pair());
+        let client = thread::spawn(move || {
+            client.write_all(b"!").unwrap();
+            client.set_read_timeout(Some(scaled(Duration::from_millis(500)))).unwrap();
+            let answered = client.read_exact(&mut [0]).is_ok();
+            // A thread that sleeps in a read of this connection goes on now.
+            drop(quiet);
+            answered
+        });
+        let [silent, served] = unrecorded(|| [silent, served].map(|io| Async::new(io).unwrap()));
+        let first = watch("first client", echo(&silent));
+        let _ = block_on(join(first, watch("second client", echo(&served))));
+        ensure!(
+            client.join().unwrap(),
+            "waits-for-one",
+            "Of two clients the first says nothing. The second sent a byte, and got no answer until the \
+             first had left."
+        );
+    }
+
     /// A connection that stands is connected.
     "10.2" fn connects() {
         let listener = net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -291,6 +314,22 @@ checks! {
         );
     }
 
+    /// A peer that is gone is an error, and not the end of a program whose `main` is not Rust's.
+    "10.3" fn a_peer_that_is_gone_is_an_error() {
+        let (ours, theirs) = pair();
+        reset(theirs);
+        sigpipe_ends_the_process();
+        let mut stream = unrecorded(|| TcpStream::from_std(ours).unwrap());
+        // The first write may be told of the reset; the second one has nobody to write to.
+        let mut write = || block_on(watch("writer", write_all(&mut stream, b"Anybody there?")));
+        let result = [write(), write()];
+        ensure!(
+            result[1].is_err(),
+            "wrong-result",
+            "The peer was gone before two writes, and they gave {result:?}."
+        );
+    }
+
     /// An address that does not answer in time, or refuses, is passed over.
     "10.4" fn the_first_that_answers() {
         let (hole, refused) = unrecorded(|| (black_hole(), refused()));
@@ -338,6 +377,29 @@ checks! {
                 "None of {count} addresses answers, and it gave {kind:?}; {wanted:?} is needed."
             );
         }
+    }
+
+    /// While an address is silent, the other futures of this thread go on.
+    "10.4" fn others_go_on_meanwhile() {
+        let hole = unrecorded(black_hole);
+        let given_up = Cell::new(false);
+        let limit = Duration::from_millis(100);
+        let dialler = async {
+            let result = watch("dialler", connect_any(&[hole.address], limit)).await;
+            given_up.set(true);
+            result
+        };
+        let other = async {
+            watch("other", sleep(limit / 5)).await;
+            given_up.get()
+        };
+        let (late, _) = block_on(join(other, dialler));
+        ensure!(
+            !late,
+            "waits-for-one",
+            "An address that is silent was given 100 ms. Another future of this thread slept 20 ms, and \
+             did not go on before they were over."
+        );
     }
 
     /// All parts arrive, and a write that ends inside one is continued there.
@@ -498,6 +560,15 @@ fn poll_read(
 async fn dial(address: SocketAddr) -> io::Result<()> {
     let socket = Async::new(sys::begin_connect(address)?)?;
     poll_fn(|cx| socket.poll_io(Direction::Write, cx, connected)).await
+}
+
+/// Sends back what comes first.
+async fn echo(client: &Async<net::TcpStream>) -> io::Result<usize> {
+    let mut buffer = [0; 8];
+    let mut read = |mut io: &net::TcpStream| io.read(&mut buffer);
+    let count = poll_fn(|cx| client.poll_io(Direction::Read, cx, &mut read)).await?;
+    let write = |mut io: &net::TcpStream| io.write(&buffer[..count]);
+    poll_fn(|cx| client.poll_io(Direction::Write, cx, write)).await
 }
 
 /// Lets every accept fail.

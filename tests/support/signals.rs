@@ -37,3 +37,9 @@ pub fn interruptions(times: u32) -> impl FnOnce() -> bool {
         pest.join().unwrap()
     }
 }
+
+/// From now on SIGPIPE ends this process, as it does where no `main` of Rust's has ignored it.
+pub fn sigpipe_ends_the_process() {
+    // SAFETY: `SIG_DFL` is no handler, so nothing of ours runs in it.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}

@@ -134,8 +134,9 @@ pub fn seen(text: &str) -> String {
 
 /// A panic that no check asked for.
 pub fn panicked(text: &str, at: Option<&Location<'_>>) -> String {
-    // A place in std says nothing to those who cannot look there.
-    let at = at.filter(|at| !at.file().starts_with("/rustc/"));
+    // A place in std or in a crate says nothing to those who cannot look there.
+    let elsewhere = |file: &str| file.starts_with("/rustc/") || file.contains("/registry/src/");
+    let at = at.filter(|at| !elsewhere(at.file()));
     let place = at.map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
     seen(&format!("The code panicked: {text}{place}."))
 }

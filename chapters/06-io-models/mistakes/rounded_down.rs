@@ -1,14 +1,18 @@
-// [too-early] rounded_up
+// [too-early] never_too_short
 //
-// `as_millis` rounds down: the last part of a millisecond is a wait of 0, and the loop around it
-// goes round until it is over. `as` turns a wait of 25 days into one without an end.
+// `subsec_micros` rounds down: the last part of a microsecond is a wait of 0, and the loop around it goes
+// round until it is over.
 
 pub mod extend {
     use std::time::Duration;
 
     pub use super::super::super::super::reference::subject::extend::*;
 
-    pub fn timeout(duration: Option<Duration>) -> libc::c_int {
-        duration.map_or(-1, |duration| duration.as_millis() as libc::c_int)
+    pub fn timeout(duration: Duration) -> libc::timeval {
+        let duration = duration.min(LONGEST);
+        libc::timeval {
+            tv_sec: duration.as_secs() as libc::time_t,
+            tv_usec: duration.subsec_micros() as libc::suseconds_t,
+        }
     }
 }

@@ -1,7 +1,7 @@
 // [wrong-result] an_error_is_an_answer
 //
-// Takes every error for "not yet". A connection that was reset is ready for ever, because it has an
-// error to report; so the task is woken, tries, fails and waits again, without end.
+// Takes every error for "not yet", and so nobody hears of it. In a program it spins as well: a
+// connection that was reset is ready for ever, so the task is woken, tries, fails and waits again.
 
 use std::io;
 use std::os::fd::AsFd;

@@ -44,7 +44,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use ch04_park::block_on;
 use layers::ch14_sync;
 use layers::ch14_sync::{Mutex, Notify, Semaphore, SendError, channel};
-use under_await::{ch01_future, ch05_handoff, ledger};
+use under_await::{budget, ch01_future, ch05_handoff, ledger};
 
 #[path = "../../../src/ch04_park.rs"]
 #[allow(dead_code, unfulfilled_lint_expectations, unreachable_pub)]

@@ -178,7 +178,7 @@ fn the_tools_of_futures_work_on_it() {
     });
 }
 
-/// K31. A short read, and then the end, however often it is asked for.
+/// A short read, and then the end, however often it is asked for.
 #[test]
 fn after_the_data_comes_the_end() {
     within(LIMIT, || {
@@ -228,7 +228,7 @@ fn a_reset_ends_one_connection_only() {
     });
 }
 
-/// K34. A client that says nothing keeps nobody from anything: what is accepted does not block.
+/// A client that says nothing keeps nobody from anything: what is accepted does not block.
 #[test]
 fn a_silent_client_does_not_stop_the_clock() {
     within(LIMIT, || {

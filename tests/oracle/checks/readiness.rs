@@ -39,7 +39,7 @@ fn what_is_there_is_read_and_what_comes_later_is_waited_for() {
     });
 }
 
-/// K23. Both directions of one socket wait, and each is woken for its own reason.
+/// Both directions of one socket wait, and each is woken for its own reason.
 #[test]
 fn both_directions_wait_at_once() {
     within(LIMIT, || {
@@ -68,7 +68,7 @@ fn both_directions_wait_at_once() {
     });
 }
 
-/// K06. Polled by one task and moved to another, it wakes the other one.
+/// Polled by one task and moved to another, it wakes the other one.
 #[test]
 fn a_leaf_that_has_moved_wakes_where_it_is() {
     within(LIMIT, || {
@@ -85,7 +85,7 @@ fn a_leaf_that_has_moved_wakes_where_it_is() {
     });
 }
 
-/// K28. Polled ten thousand times for other reasons, it tries, and waits as before.
+/// Polled ten thousand times for other reasons, it tries, and waits as before.
 #[test]
 fn ten_thousand_polls_without_a_reason_do_no_harm() {
     within(LIMIT, || {
@@ -103,7 +103,7 @@ fn ten_thousand_polls_without_a_reason_do_no_harm() {
     });
 }
 
-/// K17. A future that wakes itself all the time keeps nobody from what the kernel says.
+/// A future that wakes itself all the time keeps nobody from what the kernel says.
 #[test]
 fn a_future_that_wakes_itself_starves_nobody() {
     within(LIMIT, || {
@@ -123,7 +123,7 @@ fn a_future_that_wakes_itself_starves_nobody() {
     });
 }
 
-/// K24. Gone altogether, a peer is news in both directions, and so is a reset.
+/// Gone altogether, a peer is news in both directions, and so is a reset.
 #[test]
 fn hang_ups_and_resets_wake_both_directions() {
     within(LIMIT, || {
@@ -146,7 +146,7 @@ fn hang_ups_and_resets_wake_both_directions() {
     });
 }
 
-/// K24. A peer that writes no more is an end for the reader, and still reads.
+/// A peer that writes no more is an end for the reader, and still reads.
 #[test]
 fn a_half_close_is_seen() {
     within(LIMIT, || {
@@ -167,7 +167,7 @@ fn a_half_close_is_seen() {
     });
 }
 
-/// K27. Dropped and closed while it waits; its number goes to another, and nothing is mistaken.
+/// Dropped and closed while it waits; its number goes to another, and nothing is mistaken.
 #[test]
 fn a_number_that_is_given_away_again_is_another_descriptor() {
     within(LIMIT, || {
@@ -218,7 +218,7 @@ fn two_hundred_pipes_are_waited_for_at_once() {
     });
 }
 
-/// K11, K32. A wake from another thread ends the sleep, while a descriptor is waited for.
+/// A wake from another thread ends the sleep, while a descriptor is waited for.
 #[test]
 fn a_wake_from_another_thread_ends_the_sleep() {
     within(LIMIT, || {
