@@ -33,24 +33,25 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use under_await::ch05_handoff::wake_all;
 use under_await::sys;
 
 /// Sleeps until a descriptor in `reads` or `writes` is ready, a signal comes, or `timeout` has
-/// passed; `None` is for ever. Leaves the ready ones in the sets.
-///
-/// # Errors
-/// `Interrupted` when a signal came (the sets are then to be made anew), and what select(2) says.
+/// passed; `None` is for ever. Leaves the ready ones in the sets. Fails as select(2): `Interrupted`
+/// when a signal came, and then the sets are to be made anew.
 pub fn select(
     reads: &mut FdSet,
     writes: &mut FdSet,
     timeout: Option<Duration>,
 ) -> io::Result<usize> {
     let count = reads.count.max(writes.count);
+    if sys::spurious() {
+        return Ok(count as usize); // The sets are left as they are: all of it is ready.
+    }
     let mut timeout = timeout.map(timeval);
     let timeout = timeout.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
     let ready = sys::call("select", || {
-        // SAFETY: the sets and the timeout are ours alone until `select` returns, and no set has a
-        // bit at `count` or above.
+        // SAFETY: sets and timeout are ours alone until it returns; no bit is at `count` or above.
         unsafe { libc::select(count, &mut reads.bits, &mut writes.bits, ptr::null_mut(), timeout) }
     })?;
     Ok(ready as usize)
@@ -119,10 +120,9 @@ impl std::fmt::Debug for FdSet {
 struct Reactor {
     /// Who waits to read from a descriptor, and who waits to write to it.
     wakers: [BTreeMap<RawFd, Waker>; 2],
-    /// The reading end of a pipe of our own: it becomes ready when another thread wakes us.
-    pipe: PipeReader,
-    /// The writing end, for the wakers.
-    sender: Arc<PipeWriter>,
+    /// A pipe of our own, which becomes readable when another thread wakes us. The wakers share both
+    /// its ends: one that outlives the reactor must not write into a pipe that nobody reads.
+    pipe: Arc<(PipeReader, PipeWriter)>,
 }
 
 /// Which of the two to wait for.
@@ -210,7 +210,7 @@ impl Reactor {
     /// its wakers. Nobody waits for it any longer then.
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Vec<Waker>> {
         let mut sets = [FdSet::new(), FdSet::new()];
-        sets[0].insert(self.pipe.as_raw_fd())?;
+        sets[0].insert(self.pipe.0.as_raw_fd())?;
         for (set, wakers) in sets.iter_mut().zip(&self.wakers) {
             wakers.keys().try_for_each(|fd| set.insert(*fd))?;
         }
@@ -218,8 +218,8 @@ impl Reactor {
         if sys::unless_interrupted(select(reads, writes, timeout))? == 0 {
             return Ok(Vec::new()); // After a signal the sets say nothing.
         }
-        if sets[0].contains(self.pipe.as_raw_fd()) {
-            sys::silence(&self.pipe);
+        if sets[0].contains(self.pipe.0.as_raw_fd()) {
+            sys::silence(&self.pipe.0);
         }
         Ok(self.fired(&sets))
     }
@@ -227,8 +227,7 @@ impl Reactor {
 
 impl Reactor {
     fn new() -> io::Result<Self> {
-        let (pipe, sender) = sys::pipe()?;
-        Ok(Reactor { wakers: Default::default(), pipe, sender: Arc::new(sender) })
+        Ok(Reactor { wakers: Default::default(), pipe: Arc::new(sys::pipe()?) })
     }
 
     /// Takes out the wakers of the descriptors in `sets`.
@@ -243,7 +242,7 @@ impl Reactor {
 /// When this thread's reactor cannot be made, or the system refuses to wait.
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
-    let pipe = with_reactor(|reactor| Ok(reactor.sender.clone())).expect("a pipe for the wakes");
+    let pipe = with_reactor(|reactor| Ok(reactor.pipe.clone())).expect("a pipe for the wakes");
     let sleeper = thread::current().id();
     let root = Arc::new(Root { woken: AtomicBool::new(false), sleeper, pipe });
     let waker = Waker::from(root.clone());
@@ -261,7 +260,7 @@ fn turn(root: &Root) -> bool {
     // A future that wakes itself again and again must not keep the others from the kernel.
     let timeout = root.woken.load(Ordering::Acquire).then_some(Duration::ZERO);
     let fired = with_reactor(|reactor| reactor.wait(timeout)).expect("select waits");
-    fired.into_iter().for_each(Waker::wake);
+    wake_all(fired);
     root.woken.swap(false, Ordering::Acquire)
 }
 
@@ -272,7 +271,7 @@ struct Root {
     /// The thread that sleeps.
     sleeper: ThreadId,
     /// A byte in here ends its sleep.
-    pipe: Arc<PipeWriter>,
+    pipe: Arc<(PipeReader, PipeWriter)>,
 }
 
 impl Wake for Root {
@@ -281,7 +280,7 @@ impl Wake for Root {
         // it wakes finds the flag set. Whoever runs this on the thread itself is awake.
         let first = !self.woken.swap(true, Ordering::Release);
         if first && thread::current().id() != self.sleeper {
-            sys::ring(&self.pipe);
+            sys::ring(&self.pipe.1);
         }
     }
 }

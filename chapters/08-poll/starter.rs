@@ -51,10 +51,15 @@ pub struct ByPoll;
 
 impl Backend for ByPoll {
     fn wait(&mut self, table: &mut [pollfd], timeout: Option<Duration>) -> io::Result<Vec<usize>> {
-        sys::call("poll", || {
-            // SAFETY: pointer and length are those of `table`, borrowed until `poll` returns.
-            unsafe { libc::poll(table.as_mut_ptr(), table.len() as _, sys::millis(timeout)) }
-        })?;
+        let timeout = sys::millis(timeout);
+        if sys::spurious() {
+            table.iter_mut().for_each(|row| row.revents = row.events);
+        } else {
+            sys::call("poll", || {
+                // SAFETY: pointer and length are those of `table`, borrowed until `poll` returns.
+                unsafe { libc::poll(table.as_mut_ptr(), table.len() as _, timeout) }
+            })?;
+        }
         Ok((0..table.len()).filter(|row| table[*row].revents != 0).collect())
     }
 }
@@ -122,17 +127,29 @@ fn with_reactor<T>(f: impl FnOnce(&mut Reactor) -> io::Result<T>) -> io::Result<
     REACTOR.try_with(lend).map_err(io::Error::other)?
 }
 
+/// What the environment says in `UNDER_AWAIT_REACTOR`.
+fn backend() -> io::Result<Box<dyn Backend>> {
+    let name = std::env::var_os("UNDER_AWAIT_REACTOR").unwrap_or("poll".into());
+    match name.to_str() {
+        Some("poll") => Ok(Box::new(ByPoll)),
+        Some("select") => Ok(Box::new(BySelect)),
+        _ => {
+            let text = format!("UNDER_AWAIT_REACTOR is {name:?}: it can be \"poll\" or \"select\"");
+            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        }
+    }
+}
+
 fn new_reactor() -> io::Result<Reactor> {
-    let select = std::env::var_os("UNDER_AWAIT_REACTOR").is_some_and(|name| name == "select");
-    let backend: Box<dyn Backend> = if select { Box::new(BySelect) } else { Box::new(ByPoll) };
+    let backend = backend()?;
     let sleep = Arc::new(Sleep { parked: false.into(), pipe: sys::pipe()? });
     let table = vec![pollfd { fd: sleep.pipe.0.as_raw_fd(), events: POLLIN, revents: 0 }];
     Ok(Reactor { table, wakers: vec![[None, None]], free: Vec::new(), backend, sleep })
 }
 
 /// Has this thread ask the kernel by `backend` from now on; returns the one before. Otherwise it asks
-/// by poll, or by select if the environment says `UNDER_AWAIT_REACTOR=select`. Fails, and leaves it at
-/// the one before, when `backend` cannot watch what is in the table.
+/// by poll, or by select if the environment says `UNDER_AWAIT_REACTOR=select`; it fails if that says
+/// anything else. Fails, and leaves it at the one before, when `backend` cannot watch what is in the table.
 pub fn ask_by(mut backend: Box<dyn Backend>) -> io::Result<Box<dyn Backend>> {
     with_reactor(|reactor| {
         let mut rows = reactor.table.iter().enumerate();
@@ -265,7 +282,8 @@ pub struct Root {
 }
 
 impl Root {
-    /// A waker for this thread. Fails when its reactor cannot be made: that takes a pipe.
+    /// A waker for this thread. Fails when its reactor cannot be made: that takes a pipe, and a backend
+    /// that there is.
     pub fn new() -> io::Result<Arc<Self>> {
         let sleep = with_reactor(|reactor| Ok(reactor.sleep.clone()))?;
         Ok(Arc::new(Root { woken: false.into(), sleep }))
