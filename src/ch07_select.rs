@@ -76,7 +76,7 @@ pub struct FdSet {
 
 impl FdSet {
     /// The empty set.
-    #[expect(clippy::new_without_default, reason = "`new` is the name in this field")]
+    #[allow(clippy::new_without_default, reason = "`new` is the name in this field")]
     pub fn new() -> Self {
         // SAFETY: an `fd_set` is an array of integers, and all zeroes is what `FD_ZERO` writes.
         FdSet { bits: unsafe { mem::zeroed() }, count: 0 }

@@ -87,8 +87,10 @@ pub unsafe fn select(
 ) -> c_int {
     let ready = pipe::look(timeout.is_null());
     if !ready {
-        // SAFETY: as the caller promises; and no bits are the empty set.
-        unsafe { reads.write(mem::zeroed()) };
+        // SAFETY: no bits are the empty set.
+        let empty = unsafe { mem::zeroed() };
+        // SAFETY: as the caller promises.
+        unsafe { reads.write(empty) };
     }
     c_int::from(ready)
 }
@@ -180,6 +182,7 @@ fn check(interruptions: Option<usize>, scene: fn()) {
 }
 
 /// A thread writes a letter and wakes. `block_on` polls until then, which is twice.
+#[allow(clippy::type_complexity)]
 fn one_letter(block_on: fn(&mut dyn FnMut(&Waker) -> Poll<()>)) {
     let letter = loom::sync::Arc::new(UnsafeCell::new(0));
     let mut polls = 0;
