@@ -209,6 +209,8 @@ impl Sandbox {
             .env("CARGO_TARGET_DIR", self.target(""))
             // It halves the time that compiling takes.
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
+            // The same file is compiled again after each step, whatever the tests themselves are made by.
+            .env("CARGO_INCREMENTAL", "1")
             .env_remove("CLICOLOR_FORCE")
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")
