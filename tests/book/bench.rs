@@ -70,12 +70,12 @@ fn grouped(word: &str) -> String {
     }
 }
 
-/// As much as one wants to know: three figures, more or less.
+/// Three figures, more or less, on one line with their unit.
 fn amount(value: f64, unit: &str) -> String {
     match value {
-        _ if unit.starts_with("bytes") => format!("{value:.0} B"),
-        1000.0.. => format!("{:.2} µs", value / 1000.0),
-        100.0.. => format!("{value:.0} ns"),
-        _ => format!("{value:.1} ns"),
+        _ if unit.starts_with("bytes") => format!("{value:.0}\u{a0}B"),
+        1000.0.. => format!("{:.2}\u{a0}µs", value / 1000.0),
+        100.0.. => format!("{value:.0}\u{a0}ns"),
+        _ => format!("{value:.1}\u{a0}ns"),
     }
 }
