@@ -540,15 +540,22 @@ mod glibc {
     #[test]
     fn the_chapter_shows_what_the_example_prints() {
         alone("glibc::the_chapter_shows_what_the_example_prints", || {
-            let (mut threads, mut traps) = (Vec::new(), Vec::new());
-            example::table::threads_and_rows(&mut threads).unwrap();
-            example::traps::show(&mut traps).unwrap();
-            for (name, now) in [("threads", threads), ("traps", traps)] {
-                let now = String::from_utf8(now).unwrap();
+            let shows: [(_, fn(&mut Vec<u8>) -> io::Result<()>); 2] =
+                [("threads", example::table::threads_and_rows), ("traps", example::traps::show)];
+            for (name, show) in shows {
                 let root = concat!(env!("CARGO_MANIFEST_DIR"), "/chapters/06-io-models/");
                 let path = format!("{root}{name}.txt");
                 let shown = fs::read_to_string(&path).unwrap_or_default();
-                if timeless(&shown) != timeless(&now) && env::var_os("BLESS").is_some() {
+                let mut now = String::new();
+                // On a busy machine a helper that is idle after one scene may be late for the next: then
+                // glibc gives a helper to the 21st request, and none to one of those before it.
+                let same = (0..5).any(|_| {
+                    let mut out = Vec::new();
+                    show(&mut out).unwrap();
+                    now = String::from_utf8(out).unwrap();
+                    timeless(&shown) == timeless(&now)
+                });
+                if !same && env::var_os("BLESS").is_some() {
                     fs::write(&path, &now).unwrap();
                     continue;
                 }
