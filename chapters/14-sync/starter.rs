@@ -745,8 +745,13 @@ pub mod extend {
     use std::sync::Mutex as Lock;
     use std::task::{Context, Poll, Waker};
 
-    use super::Notify;
+    use super::{Notify, Receiver, Sender, channel};
     use crate::support::schedules::point;
+
+    /// A channel with room for one message, whose sender the checks use as a sink.
+    pub fn sink() -> (Sender<u32>, Receiver<u32>) {
+        channel(1)
+    }
 
     /// Sends every message to all subscribers. The latest `room` messages are kept: a subscriber that
     /// is slower than that misses some, and is told how many. When this is dropped, it is over.

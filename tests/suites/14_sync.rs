@@ -8,6 +8,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
+use futures::Sink;
+
 use under_await::ch04_park::block_on;
 use under_await::ledger::watch;
 
@@ -16,7 +18,7 @@ use crate::support::{
     Bell, DropToken, Drops, Event, allocations, checks, ensure, fail, ledger, scaled,
 };
 
-use subject::extend::{Broadcast, Gate, RecvError, Subscriber};
+use subject::extend::{Broadcast, Gate, RecvError, Subscriber, sink};
 use subject::{Mutex, Notify, SendError, TryRecvError, TrySendError, channel, unbounded};
 use subject::{Semaphore, TryAcquireError};
 
@@ -520,6 +522,29 @@ checks! {
             "overtaken",
             "There was room for one, and A was called for it: `try_send` gave {full:?}."
         );
+    }
+
+    /// A sink that has waited for room waits for it again: the ticket of its last wait is gone.
+    "14.5" with "14.2" fn a_sink_waits_for_each_message() {
+        let (mut sink, mut receiver) = sink();
+        let (_bell, waker) = Bell::new();
+        let cx = &mut Context::from_waker(&waker);
+        for n in 0..4 {
+            let mut ready = Pin::new(&mut sink).poll_ready(cx);
+            if n > 0 {
+                ensure!(ready.is_pending(), "wrong-result", "The channel is full, and the sink was ready: {ready:?}.");
+                let got = receiver.try_recv();
+                ensure!(got == Ok(n - 1), "data-lost", "{} was sent, and {got:?} was received.", n - 1);
+                ready = Pin::new(&mut sink).poll_ready(cx);
+            }
+            ensure!(
+                ready == Poll::Ready(Ok(())),
+                "wrong-result",
+                "There is room, and the channel is open. Before message {n}, the sink was asked whether it is \
+                 ready: {ready:?}. A ticket is good for one wait."
+            );
+            let _ = Pin::new(&mut sink).start_send(n);
+        }
     }
 
     /// A sender that is called because there is room may use the channel at once.
