@@ -154,6 +154,35 @@ checks! {
         );
     }
 
+    /// Woken in its poll, and once more before its next turn: that is one turn.
+    "11.3" with "11.1" "11.2" fn woken_again_before_its_turn() {
+        let (polls, kept) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(None::<Waker>)));
+        let (count, keep, find) = (polls.clone(), kept.clone(), kept);
+        let escaped = panics(|| run(async move {
+            drop(spawn(poll_fn(move |cx| {
+                count.set(count.get() + 1);
+                if count.get() == 1 {
+                    cx.waker().wake_by_ref();
+                    keep.set(Some(cx.waker().clone()));
+                }
+                if count.get() < 2 { Poll::Pending } else { Poll::Ready(()) }
+            })));
+            // It has its turn between the two turns of the first.
+            drop(spawn(async move { find.take().into_iter().for_each(Waker::wake) }));
+            give_way(50).await;
+        }));
+        let polls = polls.get();
+        ensure!(
+            escaped.is_none() && polls == 2,
+            "polled-after-ready",
+            "A task woke itself in its first poll, and another one woke it before its second, which was ready. {}",
+            match escaped {
+                Some(text) => format!("It stood in the queue twice, and that ended in a panic: {text}."),
+                None => format!("It was polled {polls} times."),
+            }
+        );
+    }
+
     /// In no order of steps is a wake lost, and the poll after it sees what was done before it.
     "11.3" with "11.1" "11.2" fn every_order_of_two_wakes() {
         // Nothing to play: std's own atomics do not stop for us.
@@ -344,8 +373,8 @@ checks! {
         let ((first, old), (second, new)) = (Bell::new(), Bell::new());
         run(async move {
             let mut handle = pin!(spawn(yield_now()));
-            for waker in [old, new] {
-                let _ = handle.as_mut().poll(&mut Context::from_waker(&waker));
+            for waker in [&old, &new, &new] {
+                let _ = handle.as_mut().poll(&mut Context::from_waker(waker));
             }
             give_way(50).await;
         });
@@ -353,7 +382,7 @@ checks! {
         ensure!(
             (first, second) == (0, 1),
             "old-waker",
-            "A handle was polled with two wakers, one after the other. When its task was over, it \
+            "A handle was polled with one waker, and then twice with another. When its task was over, it \
              woke the first {first} times and the second {second} times; needed are 0 and 1."
         );
     }

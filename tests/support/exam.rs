@@ -117,8 +117,9 @@ fn examine(test: &str, key: &str) -> (Verdict, String) {
         .spawn()
         .expect("a test can start itself again");
     let output = read_to_end(pipe);
-    // The process ends itself in time; this is for the one that cannot even do that.
-    let status = wait(&mut child, 2 * scaled(LIMIT) + Duration::from_secs(5));
+    // The process ends itself in time, after three limits at most if it computes (see `charge`); this
+    // is for the one that cannot even do that.
+    let status = wait(&mut child, 4 * scaled(LIMIT) + Duration::from_secs(5));
     let output = output.join().unwrap();
 
     let mut parts = output.split(MARK);
