@@ -31,8 +31,8 @@ pub fn add_flags(fd: &impl AsFd, flags: libc::c_int) -> io::Result<()> {
 /// The longest wait that every select(2) takes: some systems turn a longer one down.
 pub const LONGEST: Duration = Duration::from_secs(100_000_000);
 
-/// The last argument of select(2), for a wait of at least `duration`, but of [`LONGEST`] at most:
-/// seconds, and the microseconds that are left, which are less than a million.
+/// The last argument of select(2), for the shortest wait that is not shorter than `duration`, but of
+/// [`LONGEST`] at most: seconds, and the microseconds that are left, which are less than a million.
 pub fn timeout(duration: Duration) -> libc::timeval {
     // ANCHOR: todo_6_4 not less than asked for, a million microseconds are a second; at most `LONGEST`
     let micros = duration.min(LONGEST).as_nanos().div_ceil(1000);

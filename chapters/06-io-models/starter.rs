@@ -272,8 +272,8 @@ pub mod extend {
     /// The longest wait that every select(2) takes: some systems turn a longer one down.
     pub const LONGEST: Duration = Duration::from_secs(100_000_000);
 
-    /// The last argument of select(2), for a wait of at least `duration`, but of [`LONGEST`] at most:
-    /// seconds, and the microseconds that are left, which are less than a million.
+    /// The last argument of select(2), for the shortest wait that is not shorter than `duration`, but of
+    /// [`LONGEST`] at most: seconds, and the microseconds that are left, which are less than a million.
     pub fn timeout(duration: Duration) -> libc::timeval {
         todo!("6.4: not less than asked for, a million microseconds are a second; at most `LONGEST`")
     }
