@@ -540,7 +540,8 @@ mod glibc {
     #[test]
     fn the_chapter_shows_what_the_example_prints() {
         alone("glibc::the_chapter_shows_what_the_example_prints", || {
-            let shows: [(_, fn(&mut Vec<u8>) -> io::Result<()>); 2] =
+            type Show = fn(&mut Vec<u8>) -> io::Result<()>;
+            let shows: [(_, Show); 2] =
                 [("threads", example::table::threads_and_rows), ("traps", example::traps::show)];
             for (name, show) in shows {
                 let root = concat!(env!("CARGO_MANIFEST_DIR"), "/chapters/06-io-models/");
