@@ -21,8 +21,8 @@ thread_local! {
     static LEFT: Cell<Option<i32>> = const { Cell::new(None) };
 }
 
-/// After so many refusals in one poll the budget is whole again. It takes an executor inside the task
-/// to get there: it polls on and on, and waits for what the budget alone holds back.
+/// After so many refusals in one poll as many operations are let through. It takes an executor
+/// inside the task to get there: it polls on and on, and waits for what the budget alone holds back.
 const REFUSALS: i32 = 1000;
 
 // ANCHOR: grant
