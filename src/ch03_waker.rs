@@ -15,6 +15,8 @@
 //! **Still wrong.** These wakers count and call closures; none of them ends a sleep yet. The next
 //! layer, [`ch04_park`](crate::ch04_park), sleeps, and is woken.
 
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{RawWaker, RawWakerVTable, Wake, Waker};
@@ -143,3 +145,16 @@ impl<F: Fn()> Wake for WakeFn<F> {
     }
 }
 // ANCHOR_END: WakeFn
+
+// ANCHOR: waker_ref
+/// `wake` as a waker without a share of its own, as long as the borrow lasts; a clone of it has one.
+/// An executor polls with it: most futures never keep their waker, and then nothing is counted.
+///
+/// futures has a function of this name, for its own trait.
+pub fn waker_ref<W: Wake + Send + Sync + 'static>(wake: &Arc<W>) -> impl Deref<Target = Waker> {
+    // SAFETY: the pointer is that of `wake`, which is borrowed as long as this second `Arc` is used;
+    // and it is never dropped, so the share that it does not have is never given up.
+    let lent = unsafe { Arc::from_raw(Arc::as_ptr(wake)) };
+    ManuallyDrop::new(Waker::from(lent))
+}
+// ANCHOR_END: waker_ref

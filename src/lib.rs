@@ -51,7 +51,7 @@ pub mod ch14_sync;
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};
 #[doc(inline)]
-pub use ch03_waker::waker_fn;
+pub use ch03_waker::{waker_fn, waker_ref};
 #[cfg(not(unix))]
 #[doc(inline)]
 pub use ch04_park::block_on;

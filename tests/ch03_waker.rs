@@ -4,13 +4,13 @@
 use std::cell::RefCell;
 use std::mem;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Waker};
+use std::task::{Context, Wake, Waker};
 use std::thread::{self, ThreadId};
 
 use support::{Drops, Event, Ledger};
-use under_await::ch03_waker::{counting, waker_fn};
+use under_await::ch03_waker::{counting, waker_fn, waker_ref};
 
 mod support;
 
@@ -178,6 +178,32 @@ fn waker_fn_drops_its_closure_with_the_last_waker() {
     assert_eq!(drops.count(), 0);
     clones.into_iter().for_each(Waker::wake);
     assert_eq!(drops.count(), 1);
+}
+
+/// Invariants 1, 2 and 4. A waker that is lent has no share, its clones have, and outlive it.
+#[test]
+fn a_waker_that_is_lent_is_not_counted() {
+    struct Wakes(AtomicUsize);
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let wakes = Arc::new(Wakes(AtomicUsize::new(0)));
+    let lent = waker_ref(&wakes);
+    assert_eq!(Arc::strong_count(&wakes), 1);
+    lent.wake_by_ref();
+    let kept = Context::from_waker(&lent).waker().clone();
+    // Miri gives std's table another address at each of its uses.
+    assert!(kept.will_wake(&lent) || cfg!(miri));
+    assert_eq!(Arc::strong_count(&wakes), 2);
+    drop(lent);
+    assert_eq!(Arc::strong_count(&wakes), 2, "`wakes` and `kept`");
+    let left = Arc::downgrade(&wakes);
+    drop(wakes);
+    assert_eq!(left.upgrade().map(|wakes| wakes.0.load(Ordering::Relaxed)), Some(1));
+    thread::spawn(|| kept.wake()).join().unwrap();
+    assert!(left.upgrade().is_none(), "the last waker is gone, and it with it");
 }
 
 /// What was done before the wake is seen by whoever finds the flag set. Miri reports a data race if

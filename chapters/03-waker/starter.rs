@@ -18,6 +18,8 @@
 //! **Your turn.** Every `todo!` is a hole to fill, in the order of their numbers.
 
 #![allow(unused, missing_docs, unreachable_pub, unfulfilled_lint_expectations, clippy::all)]
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{RawWaker, RawWakerVTable, Wake, Waker};
@@ -113,6 +115,17 @@ impl<F: Fn()> Wake for WakeFn<F> {
     fn wake_by_ref(self: &Arc<Self>) {
         (self.f)();
     }
+}
+
+/// `wake` as a waker without a share of its own, as long as the borrow lasts; a clone of it has one.
+/// An executor polls with it: most futures never keep their waker, and then nothing is counted.
+///
+/// futures has a function of this name, for its own trait.
+pub fn waker_ref<W: Wake + Send + Sync + 'static>(wake: &Arc<W>) -> impl Deref<Target = Waker> {
+    // SAFETY: the pointer is that of `wake`, which is borrowed as long as this second `Arc` is used;
+    // and it is never dropped, so the share that it does not have is never given up.
+    let lent = unsafe { Arc::from_raw(Arc::as_ptr(wake)) };
+    ManuallyDrop::new(Waker::from(lent))
 }
 
 /// What the chapter does not show.

@@ -37,6 +37,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use under_await::budget;
+use under_await::ch03_waker::waker_ref;
 use under_await::ch08_poll::Root;
 use under_await::ch09_timer::wait;
 
@@ -49,13 +50,13 @@ use under_await::ch09_timer::wait;
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let Entered(runtime) = &Runtime::enter();
     let mut future = pin!(future.into_future());
-    let (root, waker) = runtime.header(ROOT);
+    let root = runtime.header(ROOT);
     loop {
         for _ in 0..LOOK_EVERY {
             let Some(number) = runtime.queue.borrow_mut().pop_front() else { break };
             if number != ROOT {
                 runtime.run(number);
-            } else if let Poll::Ready(output) = root.poll(&waker, |cx| future.as_mut().poll(cx)) {
+            } else if let Poll::Ready(output) = root.poll(|cx| future.as_mut().poll(cx)) {
                 return output;
             }
         }
@@ -74,10 +75,10 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
 pub fn spawn<F: Future<Output: 'static> + 'static>(future: F) -> JoinHandle<F::Output> {
     let runtime = here().expect("`spawn` outside a runtime: call it in what `block_on` runs");
     let number = runtime.place();
-    let (header, waker) = runtime.header(number);
+    let header = runtime.header(number);
     let future = Cell::new(Some(Box::pin(future) as Boxed<F::Output>));
     let (result, awaiting) = Default::default();
-    let task = Rc::new(Task { header, waker, future, result, awaiting });
+    let task = Rc::new(Task { header, future, result, awaiting });
     runtime.tasks.borrow_mut()[number as usize] = Some(task.clone());
     JoinHandle { task }
 }
@@ -108,8 +109,6 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T>>>;
 struct Task<T> {
     /// The part that its wakers share.
     header: Arc<Header>,
-    /// The header as a waker, made once: every further one would cost an atomic increment.
-    waker: Waker,
     /// Away while it is polled, and for good when it is over.
     future: Cell<Option<Boxed<T>>>,
     /// What came of it, until the handle takes it.
@@ -148,12 +147,9 @@ const DONE: u8 = 0b100; //      is over, whatever wakes add to it
 
 impl Header {
     /// Has `poll` poll the future; queues the task again if it was woken meanwhile.
-    fn poll<T>(
-        self: &Arc<Self>,
-        waker: &Waker,
-        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
-        let poll = || budget::grant(BUDGET, || poll(&mut Context::from_waker(waker)));
+    fn poll<T>(self: &Arc<Self>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        let waker = waker_ref(self);
+        let poll = || budget::grant(BUDGET, || poll(&mut Context::from_waker(&waker)));
         // Pairs with the `Release` in `wake_by_ref`. Wakes that come later find `RUNNING`: they may be
         // too late for this poll.
         todo!("11.1: be RUNNING, poll, then be DONE, or IDLE, or in the queue again")
@@ -229,12 +225,11 @@ impl Runtime {
         })
     }
 
-    /// The header of a task that nobody has polled yet, and its waker. It is in the queue.
-    fn header(&self, number: u32) -> (Arc<Header>, Waker) {
+    /// The header of a task that nobody has polled yet. It is in the queue.
+    fn header(&self, number: u32) -> Arc<Header> {
         let (state, aborted, remote) = (QUEUED.into(), false.into(), self.remote.clone());
-        let header = Arc::new(Header { state, aborted, number, remote });
         self.queue.borrow_mut().push_back(number);
-        (header.clone(), header.into())
+        Arc::new(Header { state, aborted, number, remote })
     }
 
     /// Makes a runtime this thread's.
@@ -280,7 +275,7 @@ impl<T> Run for Task<T> {
     fn run(&self, end: Option<Cause>) -> bool {
         let mut future = self.future.take().expect("a queued task is neither polled nor over");
         let aborted = self.header.aborted.load(Ordering::Relaxed).then_some(Cause::Aborted);
-        let polled = self.header.poll(&self.waker, |cx| match end.or(aborted) {
+        let polled = self.header.poll(|cx| match end.or(aborted) {
             Some(cause) => Poll::Ready(Err(JoinError { cause })),
             None => poll_caught(&mut future, cx),
         });
@@ -314,7 +309,7 @@ impl<T> JoinHandle<T> {
     /// Has the task dropped when its turn comes. One that is over by then stays as it is.
     pub fn abort(&self) {
         self.task.header.aborted.store(true, Ordering::Relaxed);
-        self.task.waker.wake_by_ref();
+        self.task.header.wake_by_ref();
     }
 
     /// Whether the task is over, in whatever way.
