@@ -281,9 +281,10 @@ fn every_chapter_has_the_same_shape() {
             (
                 "Your turn",
                 vec![
-                    format!("cargo course check {n}"),
-                    format!("cargo test --test my_{slug}"),
-                    "Stop here if you are building".to_owned(),
+                    format!("```sh\ncargo course check {n} "),
+                    format!("\ncargo test --test my_{slug} "),
+                    "| TODO | ★ | kind | what |".to_owned(),
+                    "**Stop here if you are building.** What follows shows the answers.".to_owned(),
                 ],
             ),
             ("Before and after", vec!["**New words".to_owned(), "../glossary.md#".to_owned()]),
