@@ -6,41 +6,96 @@
 //! is used up they answer `Pending` although they are ready, and wake their task, which goes to the
 //! end of the queue.
 //!
-//! Sleeps and cancellation take nothing from it: they are what ends a future that goes on for ever.
-//! Where no executor grants a budget there is no limit.
+//! A future that polls others asks them in the same order each time, and the first might use up
+//! all of it each time. So if a poll has refused several leaves, the next one passes over the first,
+//! and the one after that over one more, until the last has had its turn.
+//!
+//! What is ready once only, as a task's handle or a oneshot, takes nothing: it makes no loop. Where
+//! no executor grants a budget there is no limit.
 
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::task::{Context, Poll};
 
+// ANCHOR: Budget
+/// What a task keeps from one of its polls for the next.
+#[derive(Debug, Default)]
+pub struct Budget {
+    /// How many leaves are passed over. Only the thread that polls the task looks at it.
+    over: AtomicU16,
+}
+
+impl Budget {
+    /// Runs `poll` with a budget of `operations`, in place of the one that is in force around it.
+    pub fn grant<T>(&self, operations: u16, poll: impl FnOnce() -> T) -> T {
+        let over = self.over.load(Ordering::Relaxed);
+        let around = GRANTED.replace(Some(Granted { left: operations, over, refused: 0 }));
+        let _around = Around { around, budget: self };
+        poll()
+    }
+}
+// ANCHOR_END: Budget
+
 thread_local! {
-    /// How many operations the poll that runs on this thread has left; below zero, how many it was
-    /// refused. `None` is without limit.
-    static LEFT: Cell<Option<i32>> = const { Cell::new(None) };
+    /// The budget of the poll that runs on this thread. `None` is without limit.
+    static GRANTED: Cell<Option<Granted>> = const { Cell::new(None) };
+}
+
+/// What is left to a poll.
+#[derive(Clone, Copy)]
+struct Granted {
+    /// The operations that are left.
+    left: u16,
+    /// How many refusals come before the first operation.
+    over: u16,
+    /// The refusals so far.
+    refused: u16,
 }
 
 /// After so many refusals in one poll as many operations are let through. It takes an executor
 /// inside the task to get there: it polls on and on, and waits for what the budget alone holds back.
-const REFUSALS: i32 = 1000;
+const REFUSALS: u16 = 1000;
 
-// ANCHOR: grant
-/// Runs `poll` with a budget of `operations`, in place of the one that is in force around it.
-pub fn grant<T>(operations: i32, poll: impl FnOnce() -> T) -> T {
-    let _around = Around(LEFT.replace(Some(operations)));
-    poll()
-}
+// ANCHOR: Granted
+impl Granted {
+    /// Whether an operation has to wait for another poll.
+    fn refuses(&mut self) -> bool {
+        if self.left > 0 && self.refused >= self.over {
+            return false;
+        }
+        self.refused += 1;
+        if self.refused == REFUSALS {
+            *self = Granted { left: REFUSALS, over: 0, refused: 0 };
+        }
+        true
+    }
 
-/// Puts back what was left around a [`grant`], also after a panic.
-struct Around(Option<i32>);
-
-impl Drop for Around {
-    fn drop(&mut self) {
-        LEFT.set(self.0);
+    /// How many leaves the next poll passes over. One that is refused alone has nobody behind it.
+    fn over_next(&self) -> u16 {
+        let next = self.over + 1;
+        if next < self.refused { next } else { 0 }
     }
 }
-// ANCHOR_END: grant
+// ANCHOR_END: Granted
+
+/// What is to be put back after a grant, also if there is a panic.
+struct Around<'a> {
+    /// What is left of the budget around it.
+    around: Option<Granted>,
+    /// Whose poll it is.
+    budget: &'a Budget,
+}
+
+impl Drop for Around<'_> {
+    fn drop(&mut self) {
+        let granted = GRANTED.replace(self.around);
+        let over = granted.as_ref().map_or(0, Granted::over_next);
+        self.budget.over.store(over, Ordering::Relaxed);
+    }
+}
 
 // ANCHOR: poll_spending
 /// Polls a leaf by `poll`. An answer takes one operation from the budget; `Pending` takes none. With
@@ -49,17 +104,25 @@ pub fn poll_spending<T>(
     cx: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
-    let Some(left) = LEFT.get() else { return poll(cx) };
-    if left <= 0 {
-        LEFT.set(Some(if left > -REFUSALS { left - 1 } else { REFUSALS }));
+    if change(Granted::refuses) == Some(true) {
         cx.waker().wake_by_ref();
         return Poll::Pending;
     }
     let answer = poll(cx);
-    LEFT.set(Some(left - i32::from(answer.is_ready())));
+    if answer.is_ready() {
+        change(|granted| granted.left = granted.left.saturating_sub(1));
+    }
     answer
 }
 // ANCHOR_END: poll_spending
+
+/// Changes the budget of the poll that runs on this thread, if there is one.
+fn change<T>(change: impl FnOnce(&mut Granted) -> T) -> Option<T> {
+    let mut granted = GRANTED.get()?;
+    let changed = change(&mut granted);
+    GRANTED.set(Some(granted));
+    Some(changed)
+}
 
 /// Takes one operation from the budget, in the task's next turn if nothing is left now. Cancel safe.
 pub async fn spend() {

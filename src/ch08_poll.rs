@@ -182,8 +182,9 @@ impl Reactor {
     fn watch(&mut self, row: usize, fd: RawFd) -> io::Result<()> {
         let [read, write] = self.wakers[row].each_ref().map(|waker| c_short::from(waker.is_some()));
         let events = (read * POLLIN) | (write * POLLOUT);
+        self.backend.changed(row, fd, events)?;
         self.table[row] = pollfd { fd: if events == 0 { -1 } else { fd }, events, revents: 0 };
-        self.backend.changed(row, fd, events)
+        Ok(())
     }
 }
 

@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
+use crate::budget::poll_spending;
 use crate::ch05_handoff::wake_all;
 use crate::ch08_poll;
 use crate::ch08_poll::Root;
@@ -83,16 +84,19 @@ impl Future for Sleep {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // Without a deadline, there is nothing that would ever wake anybody.
         let Some(key) = self.key else { return Poll::Pending };
-        // ANCHOR: todo_9_2 at the deadline, leave the map and be ready; before, leave the waker
-        if key.deadline <= Instant::now() {
-            self.leave();
-            return Poll::Ready(());
-        }
-        // Cloning a waker may run anybody's code too, so it comes first.
-        let waker = cx.waker().clone();
-        let _old = TIMERS.with_borrow_mut(|timers| timers.insert(key, waker));
-        Poll::Pending
-        // ANCHOR_END: todo_9_2
+        // A loop of sleeps that are over at once keeps no other task from its turn.
+        poll_spending(cx, |cx| {
+            // ANCHOR: todo_9_2 at the deadline, leave the map and be ready; before, leave the waker
+            if key.deadline <= Instant::now() {
+                self.leave();
+                return Poll::Ready(());
+            }
+            // Cloning a waker may run anybody's code too, so it comes first.
+            let waker = cx.waker().clone();
+            let _old = TIMERS.with_borrow_mut(|timers| timers.insert(key, waker));
+            Poll::Pending
+            // ANCHOR_END: todo_9_2
+        })
     }
 }
 // ANCHOR_END: Future_for_Sleep
@@ -262,6 +266,12 @@ impl fmt::Display for Elapsed {
 }
 
 impl Error for Elapsed {}
+
+impl From<Elapsed> for io::Error {
+    fn from(elapsed: Elapsed) -> Self {
+        io::Error::new(io::ErrorKind::TimedOut, elapsed)
+    }
+}
 
 /// Ticks every `period`, the first time at once.
 ///

@@ -24,7 +24,7 @@ use std::future::poll_fn;
 use std::io;
 use std::io::ErrorKind::{ConnectionAborted, Interrupted, NotConnected, WouldBlock};
 use std::net::{self, Shutdown, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -97,7 +97,8 @@ impl<T: AsFd> Async<T> {
     }
 }
 
-/// A TCP socket that waits for connections.
+/// A TCP socket that waits for connections. One future may wait for them at a time: a second one takes
+/// the place of the first, which nobody wakes then.
 #[derive(Debug)]
 pub struct TcpListener {
     /// Ready to read when somebody has connected.
@@ -150,10 +151,11 @@ impl TcpListener {
 }
 
 /// A TCP connection, to be read and written through [`futures::io`]; through a shared reference too,
-/// so that one future may read while another one writes. It stays on its thread.
+/// so that one future may read while another one writes; of two that read, only the last one is woken.
+/// It stays on its thread.
 #[derive(Debug)]
 pub struct TcpStream {
-    /// The socket. Each of its directions is one future's at a time.
+    /// The socket.
     io: Async<net::TcpStream>,
     /// Whether the last read, and the last write, did less than asked: there was no more to read
     /// then, or no more room, and the next one would have to wait.
@@ -286,7 +288,8 @@ impl AsyncWrite for TcpStream {
     }
 }
 
-/// A UDP socket. What arrives does so whole, and all or nothing of it.
+/// A UDP socket. What arrives does so whole, and all or nothing of it. As with a connection, one future
+/// at a time may wait to send, and one to receive; to do so is cancel safe.
 #[derive(Debug)]
 pub struct UdpSocket {
     /// The socket.
@@ -332,3 +335,16 @@ impl UdpSocket {
         self.io.io(Direction::Read, |io| sys::attempt("recv", || io.recv(buffer))).await
     }
 }
+
+/// The socket of std's, for whatever options this layer does not set.
+macro_rules! as_fd {
+    ($($socket:ident),+) => {$(
+        impl AsFd for $socket {
+            fn as_fd(&self) -> BorrowedFd<'_> {
+                self.io.io.as_fd()
+            }
+        }
+    )+};
+}
+
+as_fd!(TcpListener, TcpStream, UdpSocket);

@@ -283,14 +283,12 @@ impl Drop for SemaphorePermit<'_> {
 ///
 /// Its guard may be held across an `.await`; where there is none, std's mutex is the faster one. A
 /// panic does not poison it. To lock moves the value into the guard: put a large one into a box.
-#[derive(Debug)]
 pub struct Mutex<T> {
     /// The state is the value, unless a guard has it. A call is the right to take it.
     list: Lock<WaitList<Option<T>>>,
 }
 
 /// The value of a [`Mutex`], which gets it back when this is dropped.
-#[derive(Debug)]
 #[must_use = "a guard that is dropped unlocks at once"]
 pub struct MutexGuard<'a, T> {
     /// Where the value belongs.
@@ -328,12 +326,37 @@ impl<T> Mutex<T> {
         Mutex { list: WaitList::new(1, 1, Some(value)) }
     }
 
+    /// The value, for good.
+    pub fn into_inner(self) -> T {
+        let list = self.list.into_inner().expect("nobody panics under the lock");
+        list.state.expect("a guard borrows its mutex")
+    }
+
     /// Takes the value; an error, if somebody has it, or was called and is about to have it.
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
         let mut list = self.list.lock().unwrap();
         let called = list.enter() == Poll::Ready(true);
         let guard = called.then(|| MutexGuard { mutex: self, value: list.state.take() });
         guard.ok_or(TryLockError)
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Mutex::new(T::default())
+    }
+}
+
+impl<T> fmt::Debug for Mutex<T> {
+    /// Without the value: to show it runs code of the user's, here under the lock.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mutex { .. }")
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
     }
 }
 
@@ -360,7 +383,6 @@ pub struct Notify {
 
 impl Notify {
     /// Nobody waits, and nothing has happened.
-    #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         Notify { list: WaitList::new(0, 1, ()) }
     }
@@ -368,6 +390,12 @@ impl Notify {
     /// Notifies the first waiter. If there is none, the next that comes: one, and no more.
     pub fn notify_one(&self) {
         change(&self.list, WaitList::call);
+    }
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Notify::new()
     }
 }
 
@@ -383,6 +411,7 @@ impl Notify {
         let mut place = Place::new(&self.list);
         place.dismissals = self.list.lock().unwrap().dismissals;
         async {
+            budget::spend().await;
             place.await;
         }
     }

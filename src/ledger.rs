@@ -120,7 +120,8 @@ impl Ledger {
 
     /// The ledger that is open on this thread.
     pub fn current() -> Option<Self> {
-        OPEN.with_borrow(Clone::clone)
+        // Nothing is open when the thread is ending, and its thread-locals are gone.
+        OPEN.try_with(|open| open.borrow().clone()).ok().flatten()
     }
 
     /// Opens this ledger on the current thread too.
@@ -184,11 +185,12 @@ impl Pages {
 pin_project! {
     /// A future that is being watched. See [`watch`].
     #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
     pub struct Watch<F> {
         // The name it goes by in the ledger.
         who: &'static str,
-        // The waker handed down at the last poll, and the one from above that it stands for.
-        waker: Option<(Waker, Waker)>,
+        // The waker handed down at the last poll, and what is behind it.
+        waker: Option<(Waker, Arc<WatchedWaker>)>,
         #[pin]
         // The future that is watched.
         future: F,
@@ -201,10 +203,10 @@ impl<F: Future> Future for Watch<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let Some(ledger) = Ledger::current() else { return self.project().future.poll(cx) };
         let this = self.project();
-        if this.waker.as_ref().is_none_or(|(_, above)| !above.will_wake(cx.waker())) {
-            let watched =
-                WatchedWaker { who: this.who, ledger: ledger.clone(), above: cx.waker().clone() };
-            *this.waker = Some((Arc::new(watched).into(), cx.waker().clone()));
+        if this.waker.as_ref().is_none_or(|(_, watched)| !watched.is_for(&ledger, cx.waker())) {
+            let (who, ledger, above) = (*this.who, ledger.clone(), cx.waker().clone());
+            let watched = Arc::new(WatchedWaker { who, ledger, above });
+            *this.waker = Some((watched.clone().into(), watched));
         }
         let (waker, _) = this.waker.as_ref().expect("set just above");
 
@@ -216,6 +218,7 @@ impl<F: Future> Future for Watch<F> {
 }
 
 /// Writes down each wake and passes it on.
+#[derive(Debug)]
 struct WatchedWaker {
     /// The name of the future that is woken.
     who: &'static str,
@@ -223,6 +226,13 @@ struct WatchedWaker {
     ledger: Ledger,
     /// The waker of whoever polled the watched future.
     above: Waker,
+}
+
+impl WatchedWaker {
+    /// Whether it writes into `ledger` and wakes as `above` does.
+    fn is_for(&self, ledger: &Ledger, above: &Waker) -> bool {
+        Arc::ptr_eq(&self.ledger.pages, &ledger.pages) && self.above.will_wake(above)
+    }
 }
 
 impl Wake for WatchedWaker {

@@ -386,7 +386,7 @@ thread_local! {
 /// What goes wrong, and how often.
 #[derive(Clone, Copy, Debug)]
 pub struct Faults {
-    /// Where the sequence of faults starts: the same seed, the same faults.
+    /// Where the sequence of faults starts: the same seed, the same faults. It is not 0.
     pub seed: u64,
     /// One call in so many fails; 0 for none.
     pub one_in: u64,

@@ -25,11 +25,11 @@ const UNSAFE: &[&str] = &["ch03_waker", "ch06_io_models", "ch07_select", "ch08_p
 const GROUND: &[&str] = &["budget", "ledger", "sys"];
 
 /// How many lines a layer has: more is usually two layers.
-const LENGTH: RangeInclusive<usize> = 30..=335;
+const LENGTH: RangeInclusive<usize> = 30..=350;
 
 /// The files that may be longer, and how long: a task and its handle are one subject; what tasks share
 /// stands on one list, and a channel has two sides, with the names and the errors that people know.
-const LONG: &[(&str, usize)] = &[("ch11_task", 440), ("ch14_sync", 440), ("ch14_sync/mpsc", 360)];
+const LONG: &[(&str, usize)] = &[("ch11_task", 470), ("ch14_sync", 470), ("ch14_sync/mpsc", 380)];
 
 /// How many lines the doc of a layer has at most.
 const DOC: usize = 20;

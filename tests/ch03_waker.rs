@@ -2,15 +2,19 @@
 //! rest, and the suite itself once more, for Miri: `cargo +nightly miri test --test ch03_waker`.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::mem;
+use std::pin::pin;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
 
 use support::{Drops, Event, Ledger};
+use under_await::ch01_future::poll_once;
 use under_await::ch03_waker::{counting, waker_fn, waker_ref};
+use under_await::ledger::watch;
 
 mod support;
 
@@ -80,6 +84,7 @@ fn a_waker_may_be_woken_and_dropped_while_its_thread_ends() {
         fn drop(&mut self) {
             let clone = self.0.clone();
             clone.wake();
+            assert!(poll_once(pin!(watch("late", async {}))).is_ready());
         }
     }
     thread_local! {
@@ -146,6 +151,30 @@ fn the_ledger_tells_the_life_of_a_waker() {
     use Event::{Clone, Drop, Wake};
     assert_eq!(events, [Clone, Wake, Wake, Drop, Drop]);
     assert!(ledger.entries().iter().all(|entry| entry.who == "waker"));
+}
+
+/// A future that is watched while one ledger is open, and polled again while another one is.
+#[test]
+fn a_wake_is_written_into_the_ledger_that_is_open() {
+    let kept = RefCell::new(None);
+    let mut watched = pin!(watch(
+        "future",
+        poll_fn(|cx| {
+            *kept.borrow_mut() = Some(cx.waker().clone());
+            Poll::<()>::Pending
+        })
+    ));
+    let (waker, _counter) = counting();
+    for _ in 0..2 {
+        let ledger = Ledger::open();
+        assert!(watched.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let first = kept.take().unwrap();
+        assert!(watched.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(kept.borrow().as_ref().unwrap().will_wake(&first), "nothing has changed");
+        first.wake();
+        let wakes = ledger.entries().iter().filter(|entry| entry.event == Event::Wake).count();
+        assert_eq!(wakes, 2, "of the future, and of the waker above it");
+    }
 }
 
 /// `waker_fn` calls its closure once a wake, on the thread that wakes.

@@ -48,6 +48,29 @@ fn of_a_hundred_thousand_hand_offs_none_is_lost() {
     });
 }
 
+/// Invariant 4. The sender of a task that panics is dropped while the panic goes on. If the receiver's
+/// waker panicked out of that, the process would end.
+#[test]
+fn a_waker_that_panics_does_not_end_a_process_that_panics() {
+    let waker = waker_fn(|| panic!("in the waker"));
+    let (sender, mut receiver) = oneshot::<u32>();
+    assert!(Pin::new(&mut receiver).poll(&mut Context::from_waker(&waker)).is_pending());
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _sender = sender;
+        panic!("in the task")
+    }));
+    assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&"in the task"));
+    assert_eq!(block_on(receiver), Err(RecvError));
+}
+
+/// Invariant 3. To show a value would run its code under the lock; so neither side shows it.
+#[test]
+fn neither_side_shows_the_value() {
+    struct Unshown;
+    let (sender, receiver) = oneshot::<Unshown>();
+    assert_eq!(format!("{sender:?} {receiver:?}"), "Sender { .. } Receiver { .. }");
+}
+
 /// Invariant 1. A cell beside a number: who leaves the waker first and looks second misses nothing.
 #[test]
 fn a_cell_beside_a_number_loses_no_wake() {

@@ -7,14 +7,16 @@
 
 use std::env;
 use std::io::{self, PipeReader, PipeWriter, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{self, Command};
 use std::thread;
 use std::time::Duration;
 
 use example::table::{MODELS, Model, report, select, tickers};
 use example::traps::{Way, half_a_line, sent_and_answered, signal_before_sleep, too_late};
-use under_await::ch06_io_models::{blocking, multiplexed, non_blocking, signal_driven};
+use under_await::ch06_io_models::{
+    asynchronous, blocking, multiplexed, non_blocking, signal_driven,
+};
 use under_await::ledger::{Event, Ledger};
 use under_await::sys::{self, Faults};
 
@@ -211,6 +213,19 @@ fn interruptions_lose_nothing() {
                 let arrivals = String::from_utf8(arrivals).unwrap();
                 assert!(arrivals == text, "{name}, seed {seed}: {arrivals}");
             }
+        }
+    });
+}
+
+/// glibc and the others put the error of an asynchronous read into the request, and not into `errno`.
+#[test]
+fn the_error_of_an_asynchronous_read_is_its_own() {
+    alone("the_error_of_an_asynchronous_read_is_its_own", || {
+        for model in [blocking, asynchronous] {
+            let (_reader, writer) = std::io::pipe().unwrap();
+            let not_to_be_read = PipeReader::from(OwnedFd::from(writer));
+            let error = model(&[not_to_be_read]).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EBADF));
         }
     });
 }

@@ -949,6 +949,28 @@ fn eleven_hundred_descriptors_are_refused_by_select_and_served_by_poll() {
     }
 }
 
+/// A descriptor that the backend refuses, because another one was there when it was registered, is an
+/// error for the future that waits for it, and for no other.
+#[test]
+fn what_is_refused_is_not_in_the_table() {
+    let name = "what_is_refused_is_not_in_the_table";
+    in_a_process(name, LIMIT, Some("poll"), || {
+        let (reader, _writer) = pipe();
+        // SAFETY: the descriptor is open, and so is its duplicate, if there is one.
+        let high = unsafe { libc::fcntl(reader.as_raw_fd(), libc::F_DUPFD, 1030) };
+        assert!(high >= 1030, "the limit is high enough");
+        // SAFETY: it is nobody else's.
+        let high = unsafe { OwnedFd::from_raw_fd(high) };
+        let registration = Registration::new(&high).unwrap();
+        ask_by(Box::new(BySelect)).unwrap();
+        let refused = registration.wait_for(ToRead, &mut Context::from_waker(Waker::noop()));
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput);
+        let (other, writer) = pipe();
+        put(&writer, b"!");
+        block_on(ready_to(ToRead, &other)).unwrap();
+    });
+}
+
 /// The same table, the same answer: whichever call is made, and be a descriptor in two rows.
 #[test]
 fn both_backends_say_the_same_of_a_table() {

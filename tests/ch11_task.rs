@@ -30,7 +30,7 @@ use under_await::ch08_poll::{Direction, ask_by, ready_to};
 use under_await::ch11_task::{JoinError, JoinHandle, block_on, spawn};
 use under_await::net::{TcpListener, TcpStream};
 use under_await::sys::{self, Faults};
-use under_await::time::{sleep, timeout};
+use under_await::time::{interval, sleep, timeout};
 use under_await::{budget, ch04_park, ch09_timer, waker_fn, yield_now};
 
 mod support;
@@ -513,6 +513,40 @@ fn a_budget_is_for_the_poll_of_a_task() {
     });
 }
 
+/// A clock that is late ticks at once, and a sleep may be over from the beginning: loops of these, too,
+/// leave the others their turns, and end by a timeout.
+#[test]
+fn a_sleep_that_is_over_starves_nobody() {
+    on_both(LIMIT, |_| {
+        block_on(async {
+            let turns = Rc::new(Cell::new(0));
+            let turning = turns.clone();
+            spawn(async move {
+                loop {
+                    turning.set(turning.get() + 1);
+                    yield_now().await;
+                }
+            });
+            for _ in 0..1000 {
+                sleep(Duration::ZERO).await;
+            }
+            assert!((7..=20).contains(&turns.take()), "1,000 sleeps are eight turns");
+
+            let mut clock = interval(Duration::from_nanos(1));
+            for _ in 0..1000 {
+                clock.tick().await;
+            }
+            assert!((7..=20).contains(&turns.take()), "1,000 ticks are eight turns");
+            let endless = async {
+                loop {
+                    clock.tick().await;
+                }
+            };
+            assert!(timeout(ms(5), endless).await.is_err());
+        });
+    });
+}
+
 /// In a `block_on` of a lower layer nobody has set a limit: there is nobody else whose turn it could be.
 /// A panic, too, ends the budget of its poll.
 #[test]
@@ -533,7 +567,7 @@ fn without_tasks_there_is_no_budget() {
             });
             assert!(poll_once(spent.as_mut()).is_ready());
             let left = || {
-                budget::grant(10, || {
+                budget::Budget::default().grant(10, || {
                     poll_once(pin!(async {
                         for _ in 0..11 {
                             budget::spend().await
@@ -1007,6 +1041,60 @@ fn a_poll_inside_of_a_poll_harms_nobody() {
 }
 
 // ── Handles ──
+
+/// A task is over when its future is gone and not before: what the future owns may look at the handle
+/// while it is dropped.
+#[test]
+fn a_task_that_is_being_dropped_is_not_over_yet() {
+    type Slot = Rc<RefCell<Option<JoinHandle<()>>>>;
+    struct Looks(Slot, Rc<Cell<u32>>);
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            let mut handle = self.0.take().unwrap();
+            assert!(!handle.is_finished());
+            assert!(poll_once(Pin::new(&mut handle)).is_pending());
+            self.0.replace(Some(handle));
+            self.1.set(self.1.get() + 1);
+        }
+    }
+    on_both(LIMIT, |_| {
+        block_on(async {
+            let (slot, looks) = (Slot::default(), Rc::new(Cell::new(0)));
+            for aborted in [false, true] {
+                let (turns, own) =
+                    (if aborted { 9 } else { 1 }, Looks(slot.clone(), looks.clone()));
+                slot.replace(Some(spawn(async move {
+                    let _own = own;
+                    for _ in 0..turns {
+                        yield_now().await;
+                    }
+                })));
+                yield_now().await;
+                if aborted {
+                    slot.borrow().as_ref().unwrap().abort();
+                }
+                (yield_now().await, yield_now().await);
+                let handle = slot.take().unwrap();
+                assert_eq!(handle.await.is_err(), aborted);
+            }
+            assert_eq!(looks.get(), 2);
+        });
+    });
+}
+
+#[test]
+fn a_handle_that_is_dropped_keeps_no_waker() {
+    on_both(LIMIT, |_| {
+        block_on(async {
+            let (bell, waker) = Bell::new();
+            let mut handle = spawn(yield_now());
+            let poll = Pin::new(&mut handle).poll(&mut Context::from_waker(&waker));
+            assert!(poll.is_pending());
+            drop((waker, handle));
+            assert_eq!(Arc::strong_count(&bell), 1);
+        });
+    });
+}
 
 #[test]
 fn a_handle_gives_the_output_once() {

@@ -880,6 +880,7 @@ mod cuts {
         ("ch09_timer::sleep_until", &["SleepUntil"]),
         ("ch09_timer::tick", &["Tick"]),
         ("ch09_timer::timeout", &["Timeout", "TimeoutOfReadExact"]),
+        ("ch10_net::UdpSocket", &["RecvFrom", "Recv", "SendTo", "Send"]),
         ("ch10_net::accept", &["Accept", "Incoming"]),
         ("ch10_net::io", &["Connect", "RecvFrom", "Recv", "SendTo", "Send"]),
         ("ch11_task::JoinHandle", &["BorrowedHandle"]),

@@ -1112,6 +1112,33 @@ fn a_receiver_is_a_stream() {
 }
 
 #[test]
+fn a_receiver_that_is_gone_has_left_no_waker() {
+    let (bell, waker) = Bell::new();
+    let (sender, mut receiver) = channel::<u32>(1);
+    assert!(receiver.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+    drop((waker, receiver));
+    assert_eq!(Arc::strong_count(&bell), 1);
+    drop(sender);
+    assert_eq!(bell.rung(), 0);
+}
+
+/// Invariant 4. To show a value would run its code under the lock.
+#[test]
+fn nothing_shows_a_value_under_the_lock() {
+    struct Unshown;
+    let mutex = Mutex::new(Unshown);
+    let ((sender, receiver), (unbounded, _)) = (channel::<Unshown>(1), unbounded::<Unshown>());
+    assert_eq!(format!("{mutex:?} {sender:?} {unbounded:?} {receiver:?}").matches("..").count(), 4);
+    assert_eq!(format!("{:?}", Mutex::new("shown").try_lock().unwrap()), r#""shown""#);
+    drop(receiver);
+    let error: Box<dyn Error> = Box::new(sender.try_send(Unshown).unwrap_err());
+    assert_eq!(format!("{error:?}: {error}"), "Closed(..): the channel is closed");
+    let error = block_on(sender.send(Unshown)).unwrap_err();
+    assert_eq!(format!("{error:?}: {error}"), "SendError(..): the channel is closed");
+    assert_eq!(Mutex::<u32>::default().into_inner(), 0);
+}
+
+#[test]
 #[should_panic(expected = "room for a message")]
 fn a_channel_without_room_is_refused() {
     channel::<u32>(0);
@@ -1185,6 +1212,17 @@ fn what_is_always_ready_starves_nobody() {
             }),
             done.clone(),
         );
+        let (notify, counter) = (Notify::new(), done.clone());
+        beside(
+            Box::pin(async move {
+                for _ in 0..1000 {
+                    notify.notify_one();
+                    notify.notified().await;
+                    count(&counter);
+                }
+            }),
+            done.clone(),
+        );
         let ((mut sender, receiver), counter) = (unbounded(), done.clone());
         beside(
             Box::pin(async move {
@@ -1196,5 +1234,75 @@ fn what_is_always_ready_starves_nobody() {
             }),
             done.clone(),
         );
+    });
+}
+
+/// Of three branches, two could use up each poll. The third wants one operation now and then, and gets
+/// them, in whatever they are joined and wherever it stands.
+#[cfg(all(unix, not(miri)))]
+#[test]
+fn a_branch_leaves_some_of_the_budget_to_the_others() {
+    /// Takes permits until it is told to stop: how many.
+    async fn greedy(stop: &Cell<bool>) -> u32 {
+        let semaphore = Semaphore::new(1);
+        let mut taken = 0;
+        while !stop.get() && taken < 100_000 {
+            drop(semaphore.acquire().await.unwrap());
+            taken += 1;
+        }
+        taken
+    }
+
+    /// Takes ten permits, each after a turn of waiting, and then tells the others.
+    async fn modest(stop: &Cell<bool>) -> u32 {
+        let semaphore = Semaphore::new(1);
+        for _ in 0..10 {
+            under_await::yield_now().await;
+            drop(semaphore.acquire().await.unwrap());
+        }
+        stop.set(true);
+        0
+    }
+
+    /// `joined` ran with `stop`: were the greedy stopped in time?
+    fn check<T: Into<Vec<u32>>>(name: &str, joined: impl AsyncFnOnce(&Cell<bool>) -> T) {
+        let taken = under_await::block_on(joined(&Cell::new(false))).into();
+        let most = taken.iter().max().unwrap();
+        assert!(*most <= 128 * 60, "{name}: {taken:?} operations beside ten");
+    }
+
+    within(LIMIT, || {
+        check("join!", async |stop| {
+            let (a, b, c) = under_await::join!(greedy(stop), modest(stop), greedy(stop));
+            [a, b, c]
+        });
+        check("join!, the last", async |stop| {
+            let (a, b, c) = under_await::join!(greedy(stop), greedy(stop), modest(stop));
+            [a, b, c]
+        });
+        check("try_join!", async |stop| {
+            let first = async { Ok::<_, ()>(greedy(stop).await) };
+            let second = async { Ok(greedy(stop).await) };
+            let third = async { Ok(modest(stop).await) };
+            let (a, b, c) = under_await::try_join!(first, second, third).unwrap();
+            [a, b, c]
+        });
+        check("join_all", async |stop| {
+            let all: [Pin<Box<dyn Future<Output = u32>>>; 3] =
+                [Box::pin(greedy(stop)), Box::pin(greedy(stop)), Box::pin(modest(stop))];
+            under_await::join_all(all).await
+        });
+        check("race", async |stop| {
+            let taken = Cell::new(0);
+            under_await::race(async { taken.set(greedy(stop).await) }, modest(stop)).await;
+            [taken.get()]
+        });
+        check("select!", async |stop| {
+            under_await::select! {
+                biased;
+                taken = greedy(stop) => [taken],
+                none = modest(stop) => [none],
+            }
+        });
     });
 }

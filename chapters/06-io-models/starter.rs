@@ -204,8 +204,8 @@ pub fn asynchronous(pipes: &[PipeReader]) -> io::Result<Vec<u8>> {
     Ok(arrivals)
 }
 
-/// A read under way. Dropped before it is complete, it leaks: a buffer that was freed would be
-/// written to all the same.
+/// A read under way. Dropped before it is complete, after an error of another one, it leaks and goes
+/// on: a buffer that was freed would be written to all the same, and the pipe has to stay open.
 ///
 /// # Invariant
 /// A box that was leaked, as was its buffer. Both stay where they are until it is complete.
@@ -230,19 +230,31 @@ impl Request {
 }
 
 impl Request {
-    fn is_complete(&self) -> bool {
+    /// What came of it, or `EINPROGRESS`; 0 is success.
+    fn error(&self) -> libc::c_int {
         // SAFETY: by the invariant it is alive, and it was started.
-        unsafe { libc::aio_error(self.0.as_ptr()) != libc::EINPROGRESS }
+        unsafe { libc::aio_error(self.0.as_ptr()) }
     }
 
+    fn is_complete(&self) -> bool {
+        self.error() != libc::EINPROGRESS
+    }
+}
+
+impl Request {
     /// The bytes of a request that is complete; none at the end of the pipe.
     fn finish(self) -> io::Result<Vec<u8>> {
+        let error = self.error();
         // SAFETY: complete, and asked for its result once.
         let length = sys::call("aio_return", || unsafe { libc::aio_return(self.0.as_ptr()) });
         // SAFETY: the invariant; and complete, so it is ours again.
         let request = unsafe { Box::from_raw(self.0.as_ptr()) };
         // SAFETY: the same holds for the buffer.
         let buffer = unsafe { Box::from_raw(request.aio_buf.cast::<Buffer>()) };
+        if error != 0 {
+            // `aio_return` does not set `errno`.
+            return Err(io::Error::from_raw_os_error(error));
+        }
         Ok(buffer[..length? as usize].to_vec())
     }
 }

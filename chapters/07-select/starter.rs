@@ -149,8 +149,8 @@ fn with_reactor<T>(f: impl FnOnce(&mut Reactor) -> io::Result<T>) -> io::Result<
     REACTOR.try_with(lend).map_err(io::Error::other)?
 }
 
-/// Ready when a read from `io` would not wait. Of several waits for the same descriptor, the last
-/// one has the place. Cancel safe: nothing was read.
+/// Ready when a read from `io` would not wait. One future may wait for it at a time: a second one
+/// takes its place, and the first that goes leaves the place empty. Cancel safe: nothing was read.
 ///
 /// # Errors
 /// When select(2) has no bit for it.
@@ -169,7 +169,7 @@ struct Readiness {
     fd: RawFd,
     /// To read from it or to write to it.
     direction: Direction,
-    /// Whether it has left a waker. If that is gone, the reactor took it: the descriptor is ready.
+    /// Whether it has left a waker. If none is there, the reactor took it: the descriptor is ready.
     waiting: bool,
     /// The waker is in the reactor of one thread, so this is not `Send`.
     here: PhantomData<*const ()>,

@@ -35,6 +35,7 @@ use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
+use under_await::budget::poll_spending;
 use under_await::ch05_handoff::wake_all;
 use under_await::ch08_poll;
 use under_await::ch08_poll::Root;
@@ -77,7 +78,10 @@ impl Future for Sleep {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // Without a deadline, there is nothing that would ever wake anybody.
         let Some(key) = self.key else { return Poll::Pending };
-        todo!("9.2: at the deadline, leave the map and be ready; before, leave the waker")
+        // A loop of sleeps that are over at once keeps no other task from its turn.
+        poll_spending(cx, |cx| {
+            todo!("9.2: at the deadline, leave the map and be ready; before, leave the waker")
+        })
     }
 }
 
@@ -225,6 +229,12 @@ impl fmt::Display for Elapsed {
 }
 
 impl Error for Elapsed {}
+
+impl From<Elapsed> for io::Error {
+    fn from(elapsed: Elapsed) -> Self {
+        io::Error::new(io::ErrorKind::TimedOut, elapsed)
+    }
+}
 
 /// Ticks every `period`, the first time at once.
 ///

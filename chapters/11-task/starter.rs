@@ -9,11 +9,11 @@
 //! **Invariants.**
 //! 1. *Once:* however often it is woken, a task stands in the queue once; after its end, never.
 //! 2. *No lost wake:* a wake at any moment after a poll began leads to another poll.
-//! 3. *In turn:* the task that was woken first is polled first, one poll makes 128 operations at most,
-//!    and the kernel is asked every 61 polls.
+//! 3. *In turn:* of the tasks woken on this thread, the first is polled first; one poll makes 128
+//!    operations at most; and the kernel is asked every 61 polls.
 //! 4. *Here:* a future is polled and dropped on the thread that spawned it, and is gone when its
 //!    `block_on` returns.
-//! 5. *One panics alone:* a panic goes to the handle of its task, and the others go on.
+//! 5. *One panics alone:* a panic in a poll goes to the handle of the task, and the others go on.
 //!
 //! **Still wrong.** Two futures that are only awaited together become two tasks: allocated,
 //! `'static`, each with a handle. The next layer, `ch12_join`, runs both inside one.
@@ -28,6 +28,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -36,14 +37,14 @@ use crate::support::schedules::model::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use under_await::budget;
+use under_await::budget::Budget;
 use under_await::ch03_waker::waker_ref;
 use under_await::ch08_poll::Root;
 use under_await::ch09_timer::wait;
 
 /// Runs `future` to completion on this thread, and beside it the tasks that are spawned meanwhile.
 /// While all are pending, the thread sleeps in the kernel. Tasks that are not over when `future` is
-/// ready are dropped, the last one first.
+/// ready are dropped, in no particular order.
 ///
 /// Panics when `future` does; inside a future that another `block_on` of this layer runs; and when
 /// this thread's reactor cannot be made, or the system refuses to wait.
@@ -125,6 +126,8 @@ struct Header {
     aborted: AtomicBool,
     /// Its number, or `ROOT`.
     number: u32,
+    /// What each of its polls may do.
+    budget: Budget,
     /// The way to its runtime, from any thread.
     remote: Arc<Remote>,
 }
@@ -136,7 +139,7 @@ const ROOT: u32 = u32::MAX;
 const LOOK_EVERY: u32 = 61;
 
 /// How many operations one poll may make that need not wait. tokio has the same number.
-const BUDGET: i32 = 128;
+const OPERATIONS: u16 = 128;
 
 // One bit for "was woken" and one for "is being polled", so each transition is one instruction.
 const IDLE: u8 = 0b00; //       waits               woken → QUEUED
@@ -149,7 +152,7 @@ impl Header {
     /// Has `poll` poll the future; queues the task again if it was woken meanwhile.
     fn poll<T>(self: &Arc<Self>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
         let waker = waker_ref(self);
-        let poll = || budget::grant(BUDGET, || poll(&mut Context::from_waker(&waker)));
+        let poll = || self.budget.grant(OPERATIONS, || poll(&mut Context::from_waker(&waker)));
         // Pairs with the `Release` in `wake_by_ref`. Wakes that come later find `RUNNING`: they may be
         // too late for this poll.
         todo!("11.1: be RUNNING, poll, then be DONE, or IDLE, or in the queue again")
@@ -229,7 +232,7 @@ impl Runtime {
     fn header(&self, number: u32) -> Arc<Header> {
         let (state, aborted, remote) = (QUEUED.into(), false.into(), self.remote.clone());
         self.queue.borrow_mut().push_back(number);
-        Arc::new(Header { state, aborted, number, remote })
+        Arc::new(Header { state, aborted, number, budget: Budget::default(), remote })
     }
 
     /// Makes a runtime this thread's.
@@ -250,7 +253,7 @@ struct Entered(Rc<Runtime>);
 impl Drop for Entered {
     fn drop(&mut self) {
         self.0.free.take();
-        // The last first. What a task spawns as it goes is the last then.
+        // From the end, because there stands what a task spawns as it goes.
         while let Some(task) = { self.0.tasks.borrow_mut().pop() } {
             contained(|| task.is_some_and(|task| task.run(Some(Cause::Ended))));
         }
@@ -273,21 +276,34 @@ trait Run {
 
 impl<T> Run for Task<T> {
     fn run(&self, end: Option<Cause>) -> bool {
-        let mut future = self.future.take().expect("a queued task is neither polled nor over");
-        let aborted = self.header.aborted.load(Ordering::Relaxed).then_some(Cause::Aborted);
-        let polled = self.header.poll(|cx| match end.or(aborted) {
-            Some(cause) => Poll::Ready(Err(JoinError { cause })),
-            None => poll_caught(&mut future, cx),
-        });
-        let Poll::Ready(result) = polled else {
-            self.future.set(Some(future));
-            return false;
-        };
-        // Before anybody hears of the end.
-        contained(|| drop(future));
+        let mut future = self.future.take();
+        let polled = self.header.poll(|cx| self.poll_or_end(&mut future, end, cx));
+        self.future.set(future);
+        let Poll::Ready(result) = polled else { return false };
         self.result.set(Some(result));
         self.awaiting.take().inspect(Waker::wake_by_ref);
         true
+    }
+}
+
+impl<T> Task<T> {
+    /// Polls `future`, or ends it. One that is over is dropped before anybody hears of the end.
+    fn poll_or_end(
+        &self,
+        future: &mut Option<Boxed<T>>,
+        end: Option<Cause>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, JoinError>> {
+        let running = future.as_mut().expect("a queued task is neither polled nor over");
+        let aborted = self.header.aborted.load(Ordering::Relaxed).then_some(Cause::Aborted);
+        let polled = match end.or(aborted) {
+            Some(cause) => Poll::Ready(Err(JoinError { cause })),
+            None => poll_caught(running, cx),
+        };
+        if polled.is_ready() {
+            contained(|| drop(future.take()));
+        }
+        polled
     }
 }
 
@@ -323,6 +339,13 @@ impl<T> Future for JoinHandle<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         todo!("11.4: give out the result, once; while there is none, leave the newest waker")
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        // Nobody waits any more.
+        self.task.awaiting.take();
     }
 }
 
@@ -385,6 +408,12 @@ impl fmt::Display for JoinError {
 }
 
 impl Error for JoinError {}
+
+impl From<JoinError> for io::Error {
+    fn from(error: JoinError) -> Self {
+        io::Error::other(error)
+    }
+}
 
 /// What the chapter does not show.
 pub mod extend {

@@ -241,14 +241,12 @@ impl Drop for SemaphorePermit<'_> {
 ///
 /// Its guard may be held across an `.await`; where there is none, std's mutex is the faster one. A
 /// panic does not poison it. To lock moves the value into the guard: put a large one into a box.
-#[derive(Debug)]
 pub struct Mutex<T> {
     /// The state is the value, unless a guard has it. A call is the right to take it.
     list: Lock<WaitList<Option<T>>>,
 }
 
 /// The value of a [`Mutex`], which gets it back when this is dropped.
-#[derive(Debug)]
 #[must_use = "a guard that is dropped unlocks at once"]
 pub struct MutexGuard<'a, T> {
     /// Where the value belongs.
@@ -284,12 +282,37 @@ impl<T> Mutex<T> {
         Mutex { list: WaitList::new(1, 1, Some(value)) }
     }
 
+    /// The value, for good.
+    pub fn into_inner(self) -> T {
+        let list = self.list.into_inner().expect("nobody panics under the lock");
+        list.state.expect("a guard borrows its mutex")
+    }
+
     /// Takes the value; an error, if somebody has it, or was called and is about to have it.
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
         let mut list = self.list.lock().unwrap();
         let called = list.enter() == Poll::Ready(true);
         let guard = called.then(|| MutexGuard { mutex: self, value: list.state.take() });
         guard.ok_or(TryLockError)
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Mutex::new(T::default())
+    }
+}
+
+impl<T> fmt::Debug for Mutex<T> {
+    /// Without the value: to show it runs code of the user's, here under the lock.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mutex { .. }")
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
     }
 }
 
@@ -316,7 +339,6 @@ pub struct Notify {
 
 impl Notify {
     /// Nobody waits, and nothing has happened.
-    #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         Notify { list: WaitList::new(0, 1, ()) }
     }
@@ -324,6 +346,12 @@ impl Notify {
     /// Notifies the first waiter. If there is none, the next that comes: one, and no more.
     pub fn notify_one(&self) {
         change(&self.list, WaitList::call);
+    }
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Notify::new()
     }
 }
 
@@ -338,6 +366,7 @@ impl Notify {
         let mut place = Place::new(&self.list);
         place.dismissals = self.list.lock().unwrap().dismissals;
         async {
+            budget::spend().await;
             place.await;
         }
     }
@@ -441,7 +470,6 @@ pub mod mpsc {
     type Sent = Result<(), SendError<()>>;
 
     /// What was sent and not received.
-    #[derive(Debug)]
     struct Messages<T> {
         /// The oldest is the first.
         queue: VecDeque<T>,
@@ -452,7 +480,6 @@ pub mod mpsc {
     }
 
     /// Sends into a [`channel`]; its clones send into the same. It is a [`Sink`], too.
-    #[derive(Debug)]
     pub struct Sender<T> {
         /// The channel.
         room: Room<T>,
@@ -463,14 +490,12 @@ pub mod mpsc {
     }
 
     /// Sends into an [`unbounded`] channel; its clones send into the same. It is a [`Sink`], too.
-    #[derive(Debug)]
     pub struct UnboundedSender<T> {
         /// There is always room for it.
         sender: Sender<T>,
     }
 
     /// Receives what was sent into a channel; it is a [`Stream`], too. To drop it is to close the channel.
-    #[derive(Debug)]
     pub struct Receiver<T> {
         /// The channel.
         room: Room<T>,
@@ -598,7 +623,7 @@ pub mod mpsc {
         }
     }
 
-    /// As a sink, it is always ready, until the channel is closed.
+    /// As a sink, it never waits for room.
     impl<T> Sink<T> for UnboundedSender<T> {
         /// What could not be sent is dropped. Whoever wants it back uses `send`.
         type Error = SendError<()>;
@@ -660,8 +685,10 @@ pub mod mpsc {
     impl<T> Drop for Receiver<T> {
         fn drop(&mut self) {
             self.close();
-            // The lock is free at the end of the statement; the messages are dropped after that.
-            let _messages = mem::take(&mut self.room.lock().unwrap().state.queue);
+            // All of it is dropped when the lock is free.
+            let mut _left = Messages { queue: VecDeque::new(), receiver: None, senders: 0 };
+            let state = &mut self.room.lock().unwrap().state;
+            (_left.queue, _left.receiver) = (mem::take(&mut state.queue), state.receiver.take());
         }
     }
 
@@ -674,11 +701,11 @@ pub mod mpsc {
     }
 
     /// The channel is closed; here is what was to be sent.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, PartialEq, Eq)]
     pub struct SendError<T>(pub T);
 
     /// Why [`Sender::try_send`] has not sent; here is what was to be sent.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, PartialEq, Eq)]
     pub enum TrySendError<T> {
         /// There is no room now, or others wait for it.
         Full(T),
@@ -727,9 +754,32 @@ pub mod mpsc {
         }
     }
 
-    impl<T: fmt::Debug> Error for SendError<T> {}
-    impl<T: fmt::Debug> Error for TrySendError<T> {}
+    impl<T> Error for SendError<T> {}
+    impl<T> Error for TrySendError<T> {}
     impl Error for TryRecvError {}
+
+    /// None of them shows a message: to show one runs code of the user's, here under the lock.
+    macro_rules! without_messages {
+        ($($name:ident as $shown:literal),+) => {$(
+            impl<T> fmt::Debug for $name<T> {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str($shown)
+                }
+            }
+        )+};
+    }
+
+    without_messages!(Sender as "Sender { .. }", UnboundedSender as "UnboundedSender { .. }");
+    without_messages!(Receiver as "Receiver { .. }", SendError as "SendError(..)");
+
+    impl<T> fmt::Debug for TrySendError<T> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(match self {
+                TrySendError::Full(_) => "Full(..)",
+                TrySendError::Closed(_) => "Closed(..)",
+            })
+        }
+    }
 }
 pub use self::mpsc::{Receiver, Sender, UnboundedSender, channel, unbounded};
 pub use self::mpsc::{SendError, TryRecvError, TrySendError};

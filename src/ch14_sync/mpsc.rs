@@ -53,7 +53,6 @@ type Room<T> = Arc<Lock<WaitList<Messages<T>>>>;
 type Sent = Result<(), SendError<()>>;
 
 /// What was sent and not received.
-#[derive(Debug)]
 struct Messages<T> {
     /// The oldest is the first.
     queue: VecDeque<T>,
@@ -64,7 +63,6 @@ struct Messages<T> {
 }
 
 /// Sends into a [`channel`]; its clones send into the same. It is a [`Sink`], too.
-#[derive(Debug)]
 pub struct Sender<T> {
     /// The channel.
     room: Room<T>,
@@ -75,14 +73,12 @@ pub struct Sender<T> {
 }
 
 /// Sends into an [`unbounded`] channel; its clones send into the same. It is a [`Sink`], too.
-#[derive(Debug)]
 pub struct UnboundedSender<T> {
     /// There is always room for it.
     sender: Sender<T>,
 }
 
 /// Receives what was sent into a channel; it is a [`Stream`], too. To drop it is to close the channel.
-#[derive(Debug)]
 pub struct Receiver<T> {
     /// The channel.
     room: Room<T>,
@@ -210,7 +206,7 @@ impl<T> Clone for UnboundedSender<T> {
     }
 }
 
-/// As a sink, it is always ready, until the channel is closed.
+/// As a sink, it never waits for room.
 impl<T> Sink<T> for UnboundedSender<T> {
     /// What could not be sent is dropped. Whoever wants it back uses `send`.
     type Error = SendError<()>;
@@ -284,8 +280,10 @@ impl<T> Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.close();
-        // The lock is free at the end of the statement; the messages are dropped after that.
-        let _messages = mem::take(&mut self.room.lock().unwrap().state.queue);
+        // All of it is dropped when the lock is free.
+        let mut _left = Messages { queue: VecDeque::new(), receiver: None, senders: 0 };
+        let state = &mut self.room.lock().unwrap().state;
+        (_left.queue, _left.receiver) = (mem::take(&mut state.queue), state.receiver.take());
     }
 }
 
@@ -298,11 +296,11 @@ impl<T> Stream for Receiver<T> {
 }
 
 /// The channel is closed; here is what was to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
 /// Why [`Sender::try_send`] has not sent; here is what was to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
     /// There is no room now, or others wait for it.
     Full(T),
@@ -351,6 +349,29 @@ impl fmt::Display for TryRecvError {
     }
 }
 
-impl<T: fmt::Debug> Error for SendError<T> {}
-impl<T: fmt::Debug> Error for TrySendError<T> {}
+impl<T> Error for SendError<T> {}
+impl<T> Error for TrySendError<T> {}
 impl Error for TryRecvError {}
+
+/// None of them shows a message: to show one runs code of the user's, here under the lock.
+macro_rules! without_messages {
+    ($($name:ident as $shown:literal),+) => {$(
+        impl<T> fmt::Debug for $name<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($shown)
+            }
+        }
+    )+};
+}
+
+without_messages!(Sender as "Sender { .. }", UnboundedSender as "UnboundedSender { .. }");
+without_messages!(Receiver as "Receiver { .. }", SendError as "SendError(..)");
+
+impl<T> fmt::Debug for TrySendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TrySendError::Full(_) => "Full(..)",
+            TrySendError::Closed(_) => "Closed(..)",
+        })
+    }
+}

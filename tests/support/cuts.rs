@@ -614,9 +614,9 @@ fn spend(polls: u32) -> Result<(), String> {
     let mut turns = -2;
     let spent = loop {
         turns += 1;
-        let left = i32::from(turns > 0);
+        let left = u16::from(turns > 0);
         let poll = || work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        if let Poll::Ready(spent) = budget::grant(left, poll) {
+        if let Poll::Ready(spent) = budget::Budget::default().grant(left, poll) {
             break spent;
         }
     };
