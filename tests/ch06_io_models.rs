@@ -221,7 +221,7 @@ fn interruptions_lose_nothing() {
 #[test]
 fn the_error_of_an_asynchronous_read_is_its_own() {
     alone("the_error_of_an_asynchronous_read_is_its_own", || {
-        for model in [blocking, asynchronous] {
+        for model in [asynchronous, blocking] {
             let (_reader, writer) = std::io::pipe().unwrap();
             let not_to_be_read = PipeReader::from(OwnedFd::from(writer));
             let error = model(&[not_to_be_read]).unwrap_err();
