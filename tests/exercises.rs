@@ -340,7 +340,8 @@ chapter! {
     mistakes {
         keeps_the_loser asks_both asks_one_by_chance goes_on_after_the_winner asks_who_is_done
         always_from_the_front stays_when_it_has_gone counts_who_is_there
-        looks_before_it_locks drops_it_in_the_map named_after_its_place
+        looks_before_it_locks locks_for_each_step puts_nothing_back drops_it_in_the_map
+        named_after_its_place
         asks_the_clock_first starts_the_clock_anew begins_anew sleeps_between_beats sleeps_after_each_beat
         beats_before_it_looks sees_no_loss reads_hastily forgets_at_an_error
     }

@@ -47,7 +47,7 @@ pub(crate) fn starter(layer: &str, extend: &str, open: impl Fn(&str) -> bool) ->
         .replace("use crate::", "use under_await::")
         .replace("#![forbid(unsafe_code)]", "#![deny(unsafe_code)]");
     // Where the checks play every order, they stop at the layer's locks too.
-    let plays = extend.contains("crate::support::schedules::");
+    let plays = extend.contains("crate::support::schedules::") || extend.contains(PLAYED);
     let layer = if plays { layer.replace(LOCK, PLAYED_LOCK) } else { layer };
     let (doc, code) = split_doc(&layer);
     let extend = indented(&dug(extend, &open));
