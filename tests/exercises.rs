@@ -361,6 +361,9 @@ chapter! {
         believes_the_news closes_quietly forgets_the_notification leaves_hastily left_on_the_table
         looks_before_it_asks one_at_a_time room_only_when_it_is_full stays_in_the_queue
         the_end_comes_first wakes_the_next_in_any_case wakes_under_the_lock
+        asks_and_then_goes asks_and_then_leaves called_and_crossed_out calls_the_first_again
+        counts_before_it_waits finds_and_then_leaves looks_and_then_counts room_for_good
+        waits_at_a_closed_door
     }
 }
 
