@@ -340,7 +340,8 @@ chapter! {
     mistakes {
         keeps_the_loser asks_both asks_one_by_chance goes_on_after_the_winner asks_who_is_done
         always_from_the_front stays_when_it_has_gone counts_who_is_there
-        looks_before_it_locks drops_it_in_the_map named_after_its_place
+        looks_before_it_locks locks_for_each_step puts_nothing_back drops_it_in_the_map
+        named_after_its_place
         asks_the_clock_first starts_the_clock_anew begins_anew sleeps_between_beats sleeps_after_each_beat
         beats_before_it_looks sees_no_loss reads_hastily forgets_at_an_error
     }
@@ -360,6 +361,9 @@ chapter! {
         believes_the_news closes_quietly forgets_the_notification leaves_hastily left_on_the_table
         looks_before_it_asks one_at_a_time room_only_when_it_is_full stays_in_the_queue
         the_end_comes_first wakes_the_next_in_any_case wakes_under_the_lock
+        asks_and_then_goes asks_and_then_leaves called_and_crossed_out calls_the_first_again
+        counts_before_it_waits finds_and_then_leaves looks_and_then_counts room_for_good
+        waits_at_a_closed_door
     }
 }
 

@@ -1,4 +1,8 @@
 // What chapter 13 asks beyond its layer.
+//
+// In your file the layer's lock is that of `support/schedules.rs`. It does what std's does, and stops
+// each time it is to be taken, for a check that plays a waiter and a `cancel` in every order.
+// The checks play the layer in every order.
 
 use std::io::{self, ErrorKind};
 use std::pin::pin;

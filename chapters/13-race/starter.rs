@@ -27,7 +27,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::Mutex;
+// As std's. When the checks play every order, it stops before each `lock`, to let the other side in.
+use crate::support::schedules::model::Mutex;
 use std::task::{Context, Poll, Waker, ready};
 
 pub use futures::future::Either;
@@ -297,6 +298,10 @@ use crate as ch13_race;
 /// What the chapter does not show.
 pub mod extend {
     // What chapter 13 asks beyond its layer.
+    //
+    // In your file the layer's lock is that of `support/schedules.rs`. It does what std's does, and stops
+    // each time it is to be taken, for a check that plays a waiter and a `cancel` in every order.
+    // The checks play the layer in every order.
 
     use std::io::{self, ErrorKind};
     use std::pin::pin;

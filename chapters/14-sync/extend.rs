@@ -1,14 +1,16 @@
 // What chapter 14 asks beyond its layer.
+//
+// The lock here, and in your file that of the layer, is from `support/schedules.rs`. It does what std's
+// does, and stops each time it is to be taken, for the checks that play two sides in every order.
 
 use std::collections::VecDeque;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::Mutex as Lock;
 use std::task::{Context, Poll, Waker};
 
 use super::{Notify, Receiver, Sender, channel};
-use crate::support::schedules::point;
+use crate::support::schedules::{model::Mutex as Lock, point};
 
 /// A channel with room for one message, whose sender the checks use as a sink.
 pub fn sink() -> (Sender<u32>, Receiver<u32>) {

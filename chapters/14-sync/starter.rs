@@ -28,7 +28,8 @@ use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 // std's mutex stops its thread, the one below makes a task wait: so std's has another name here.
-use std::sync::Mutex as Lock;
+// As std's. When the checks play every order, it stops before each `lock`, to let the other side in.
+use crate::support::schedules::model::Mutex as Lock;
 use std::task::{Context, Poll, Waker};
 
 use under_await::budget;
@@ -426,7 +427,8 @@ pub mod mpsc {
     use std::mem;
     use std::pin::Pin;
     use std::sync::Arc;
-    use std::sync::Mutex as Lock;
+    // As std's. When the checks play every order, it stops before each `lock`, to let the other side in.
+    use crate::support::schedules::model::Mutex as Lock;
     use std::task::{Context, Poll, Waker, ready};
 
     use futures::{Sink, Stream};
@@ -787,16 +789,18 @@ pub use self::mpsc::{SendError, TryRecvError, TrySendError};
 /// What the chapter does not show.
 pub mod extend {
     // What chapter 14 asks beyond its layer.
+    //
+    // The lock here, and in your file that of the layer, is from `support/schedules.rs`. It does what std's
+    // does, and stops each time it is to be taken, for the checks that play two sides in every order.
 
     use std::collections::VecDeque;
     use std::mem;
     use std::pin::Pin;
     use std::sync::Arc;
-    use std::sync::Mutex as Lock;
     use std::task::{Context, Poll, Waker};
 
     use super::{Notify, Receiver, Sender, channel};
-    use crate::support::schedules::point;
+    use crate::support::schedules::{model::Mutex as Lock, point};
 
     /// A channel with room for one message, whose sender the checks use as a sink.
     pub fn sink() -> (Sender<u32>, Receiver<u32>) {

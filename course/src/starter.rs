@@ -47,8 +47,8 @@ pub(crate) fn starter(layer: &str, extend: &str, open: impl Fn(&str) -> bool) ->
         .replace("use crate::", "use under_await::")
         .replace("#![forbid(unsafe_code)]", "#![deny(unsafe_code)]");
     // Where the checks play every order, they stop at the layer's locks too.
-    let plays = extend.contains("crate::support::schedules::");
-    let layer = if plays { layer.replace(LOCK, PLAYED_LOCK) } else { layer };
+    let plays = extend.contains("crate::support::schedules::") || extend.contains(PLAYED);
+    let layer = if plays { with_the_played_lock(&layer) } else { layer };
     let (doc, code) = split_doc(&layer);
     let extend = indented(&dug(extend, &open));
     let code = if extend.contains(PLAYED) { modelled(code) } else { code.to_owned() };
@@ -62,12 +62,22 @@ pub(crate) fn starter(layer: &str, extend: &str, open: impl Fn(&str) -> bool) ->
     )
 }
 
-/// std's lock, as a layer imports it, and what a starter has in its place.
-const LOCK: &str = "use std::sync::Mutex;\n";
-const PLAYED_LOCK: &str = "\
-// As std's. When the checks play every order, it stops before each `lock`, to let the other side in.
-use crate::support::schedules::model::Mutex;
-";
+/// `layer` with the model's lock in the place of std's, by whatever name the layer imports it.
+fn with_the_played_lock(layer: &str) -> String {
+    let line = |line: &str| match line.trim_start().strip_prefix("use std::sync::Mutex") {
+        Some(rest) => {
+            let indent = &line[..line.len() - line.trim_start().len()];
+            let lock = "use crate::support::schedules::model::Mutex";
+            format!("{indent}{PLAYED_LOCK}\n{indent}{lock}{rest}")
+        }
+        None => line.to_owned(),
+    };
+    layer.split_inclusive('\n').map(line).collect()
+}
+
+/// What a starter says of it.
+const PLAYED_LOCK: &str = "// As std's. When the checks play every order, it stops before each \
+    `lock`, to let the other side in.";
 
 /// The name of a layer, if it has macros that use what else is in it: they write `$crate::` before it,
 /// and a reader's file is a crate.

@@ -23,6 +23,7 @@ use under_await::ledger::watch;
 
 use crate::support::cuts::{POLLS, SENT, cut, row, same_bytes};
 use crate::support::net::pair;
+use crate::support::schedules::{Actor, actor, every_order, point, wait_until};
 use crate::support::{
     Bell, DropToken, Drops, Event, Ledger, allocations, checks, cloning, ensure, fail, later, ledger,
     panics, scaled,
@@ -262,6 +263,38 @@ checks! {
         );
     }
 
+    /// Polled with one waker twice or with another, a waiter has left the newest one.
+    "13.3" fn keeps_the_newest_waker() {
+        let token = CancelToken::new();
+        let ((a, waker_a), (b, waker_b)) = (Bell::new(), Bell::new());
+        let mut wait = Box::pin(token.cancelled());
+        let mut polls = String::new();
+        for (name, waker, needed) in [
+            ("A", &waker_a, (1, 0)),
+            ("A", &waker_a, (1, 0)),
+            ("B", &waker_b, (0, 1)),
+            ("B", &waker_b, (0, 1)),
+            ("A", &waker_a, (1, 0)),
+        ] {
+            let answer = step(wait.as_mut(), waker);
+            ensure!(answer.is_pending(), "wrong-result", "It was ready before it was cancelled.");
+            polls.push_str(name);
+            let kept = (owners(&a), owners(&b));
+            let seen = format!(
+                "One waiter was polled with these wakers, one after the other: {polls}. Of A and B the \
+                 token has {kept:?}; {needed:?} is needed"
+            );
+            ensure!(kept != (0, 0), "never-woken", "{seen}.");
+            ensure!(kept.0 + kept.1 == 1, "piles-up", "{seen}.");
+            ensure!(kept == needed, "old-waker", "{seen}.");
+        }
+        let woken = a.rung() + b.rung();
+        ensure!(woken == 0, "busy-poll", "Polled 5 times, one waiter woke itself {woken} times.");
+        token.cancel();
+        let rung = (a.rung(), b.rung());
+        ensure!(rung == (1, 0), "old-waker", "`cancel` woke A and B {rung:?} times; (1, 0) is needed.");
+    }
+
     /// A waiter has one entry, with its newest waker in it, and an entry that is its own.
     "13.3" fn one_entry_for_each() {
         let token = CancelToken::new();
@@ -332,6 +365,19 @@ checks! {
             "Another thread cancelled the token while the waker was being cloned. The poll gave {answer:?}, \
              and nobody was woken after it."
         );
+    }
+
+    /// Whatever comes in between of what: a future sleeps only if the token is going to wake it.
+    "13.3" fn cancelled_in_every_order() {
+        for moves in [false, true] {
+            let orders = every_order(|| cancels(moves));
+            let Some(order) = orders.example() else { continue };
+            fail!(
+                "lost-wake",
+                "A future waits, and the token is cancelled. Of {} orders {} come to no good end. One of \
+                 them:\n\n{order}", orders.total, orders.bad.len()
+            );
+        }
     }
 
     /// While a token is locked, no waker is dropped: that runs code that may use the token.
@@ -431,6 +477,8 @@ checks! {
             // It is asked first, so it wins however late both of them are.
             let ends = under_await::race(timeout(limit, restless), async { sleep(later).await });
             let winner = block_on(ends);
+            // How many calls it took is up to the machine, and not the story.
+            Ledger::close();
             ensure!(
                 matches!(winner, Either::Left(_)),
                 "not-on-time",
@@ -658,6 +706,37 @@ checks! {
         }
     }
 
+}
+
+/// The actors of one wait: a future that is polled until it is ready, and somebody who cancels. If it
+/// moves, the future is first polled in another task.
+fn cancels(moves: bool) -> Vec<Actor> {
+    let token = CancelToken::new();
+    let theirs = token.clone();
+    let waits = actor("waiter", move || {
+        let (bell, waker) = Bell::new();
+        let mut wait = pin!(token.cancelled());
+        if moves {
+            point("poll, in another task");
+            if step(wait.as_mut(), Waker::noop()).is_ready() {
+                return;
+            }
+        }
+        loop {
+            point("poll");
+            if step(wait.as_mut(), &waker).is_ready() {
+                return;
+            }
+            let alarm = bell.clone();
+            wait_until("sleep", move || alarm.is_rung());
+            bell.rung();
+        }
+    });
+    let cancels = actor("canceller", move || {
+        point("cancel");
+        theirs.cancel();
+    });
+    vec![waits, cancels]
 }
 
 /// Polls `future` once.

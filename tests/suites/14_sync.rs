@@ -1,6 +1,7 @@
 // The checks of chapter 14. `subject` is the code under examination.
 
 use std::mem::{self, ManuallyDrop};
+use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::sync::mpsc;
 use std::sync::Arc;
@@ -13,7 +14,9 @@ use futures::Sink;
 use under_await::ch04_park::block_on;
 use under_await::ledger::watch;
 
-use crate::support::schedules::{Actor, actor, every_order, wait_until};
+use crate::support::schedules::{
+    Actor, actor, every_order, pass_free_locks, point, wait_until,
+};
 use crate::support::{
     Bell, DropToken, Drops, Event, allocations, checks, ensure, fail, ledger, scaled,
 };
@@ -79,25 +82,133 @@ checks! {
         let _guard = mutex.try_lock();
         let ((a, waker_a), (b, waker_b)) = (Bell::new(), Bell::new());
         let mut lock = keep(Box::pin(mutex.lock()));
-        pending(lock.as_mut(), &waker_a);
-        pending(lock.as_mut(), &waker_b);
-        ensure!(
-            owners(&b) > 0,
-            "old-waker",
-            "Polled with the waker of task A and then with that of task B, `lock` keeps ({}, 0) \
-             clones of the two. Needed: (0, 1).", owners(&a)
-        );
+        let mut polls = String::new();
+        for (name, waker, needed) in [
+            ("A", &waker_a, (1, 0)),
+            ("A", &waker_a, (1, 0)),
+            ("B", &waker_b, (0, 1)),
+            ("B", &waker_b, (0, 1)),
+            ("A", &waker_a, (1, 0)),
+            ("B", &waker_b, (0, 1)),
+        ] {
+            pending(lock.as_mut(), waker);
+            polls.push_str(name);
+            let kept = (owners(&a), owners(&b));
+            let seen = format!(
+                "One `lock` was polled with the wakers of these tasks, one after the other: {polls}. Of \
+                 A and B it keeps {kept:?} clones. Needed: {needed:?}"
+            );
+            ensure!(kept != (0, 0), "never-woken", "{seen}.");
+            ensure!(kept.0 + kept.1 == 1, "piles-up", "{seen}.");
+            ensure!(kept == needed, "old-waker", "{seen}.");
+        }
         (0..100).for_each(|_| pending(lock.as_mut(), &waker_b));
         let kept = owners(&a) + owners(&b);
-        ensure!(kept == 1, "piles-up", "After 102 polls of one `lock`, {kept} wakers are kept, not 1.");
+        ensure!(kept == 1, "piles-up", "After 106 polls of one `lock`, {kept} wakers are kept, not 1.");
+    }
+
+    /// The list calls the first that was not called yet, whether the called ones have gone on or not.
+    "14.2" with "14.1" fn the_list_calls_one_after_the_other() {
+        let notify = Notify::new();
+        let mut waiting = NAMES.map(|name| keep(Waiting::new(name, notify.notified())));
+        waiting.iter_mut().for_each(|notified| notified.waits());
+        for n in 0..3 {
+            note("one is notified");
+            notify.notify_one();
+            let rung = waiting.each_ref().map(|notified| notified.bell.rung());
+            let needed = [0, 1, 2].map(|i| u32::from(i == n));
+            let seen = format!(
+                "A, B and C are in the list, {n} of them called and not polled since. One call more woke \
+                 them {rung:?} times. Needed: {needed:?}"
+            );
+            ensure!(rung != [0; 3], "never-woken", "{seen}. Whom a call wakes, `call` decides.");
+            ensure!(rung == needed, "overtaken", "{seen}. Whom a call wakes, `call` decides.");
+        }
+        let mut fourth = keep(Waiting::new("D", notify.notified()));
+        let overtook = fourth.poll().is_ready();
+        ensure!(
+            !overtook,
+            "overtaken",
+            "A, B and C were called, and have not gone on yet. D came, and was ready: what the three \
+             were called for is theirs, and nothing is spare."
+        );
+        for (what, needed) in [("D waits behind them", 1), ("so was D", 0)] {
+            note("one more is notified");
+            notify.notify_one();
+            let rung = waiting.each_ref().map(|notified| notified.bell.rung());
+            let last = fourth.bell.rung();
+            let seen = format!(
+                "A, B and C were called and are still in the list; {what}. One call more woke them \
+                 {rung:?} times, and D {last} times. Needed: [0, 0, 0] and {needed}."
+            );
+            ensure!(last >= needed, "never-woken", "{seen}");
+            ensure!((rung, last) == ([0; 3], needed), "woken-for-nothing", "{seen}");
+        }
+        for (name, notified) in NAMES.into_iter().zip(&mut waiting) {
+            let ready = notified.poll().is_ready();
+            ensure!(
+                ready,
+                "stuck",
+                "{name} was called and woken, and when it was polled, it was pending: for the list, it \
+                 still waits."
+            );
+        }
+        let late = keep(Waiting::new("E", notify.notified())).poll();
+        ensure!(
+            late.is_ready(),
+            "lost-wake",
+            "Four waited, and there were five calls. The fifth found nobody to call, so it is kept, and E \
+             came for it and was pending."
+        );
+    }
+
+    /// A waiter that is called goes on as called, and not as dismissed: its place was kept for it.
+    "14.2" with "14.1" fn who_is_called_was_called() {
+        let (first, receiver) = sink();
+        let (_receiver, mut second) = (keep(receiver), keep(first.clone()));
+        let (bell, waker) = Bell::new();
+        let mut cx = Context::from_waker(&waker);
+        let mut has_room = keep(first);
+        let answer = Pin::new(&mut *has_room).poll_ready(&mut cx);
+        ensure!(
+            answer == Poll::Ready(Ok(())),
+            "wrong-result",
+            "There is room for one message, and a sink that was asked whether it is ready gave {answer:?}."
+        );
+        let mut ready = || Pin::new(&mut *second).poll_ready(&mut cx);
+        let answer = ready();
+        ensure!(answer.is_pending(), "wrong-result", "The room is another's, and a sink gave {answer:?}.");
+        note("the first sink is dropped, and gives its room back");
+        drop(ManuallyDrop::into_inner(has_room));
+        let rung = bell.rung();
+        ensure!(rung == 1, "never-woken", "One sink waits for room, and there is some: woken {rung} times.");
+        let answer = ready();
+        ensure!(answer.is_ready(), "stuck", "A sink was called for room, was polled, and was pending.");
+        ensure!(
+            answer == Poll::Ready(Ok(())),
+            "wrong-result",
+            "A sink was called for room, and when it was polled, it gave {answer:?}: as if it had been \
+             dismissed. One that is called stays in the list, without a waker, until it goes on."
+        );
+        note("the sink sends into the room that it has");
+        let _ = Pin::new(&mut *second).start_send(1);
+        let answer = Pin::new(&mut *second).poll_ready(&mut cx);
+        ensure!(
+            answer.is_pending(),
+            "wrong-result",
+            "The channel is full and open. A sink that had waited for room, and has used it, was asked \
+             whether it is ready: {answer:?}. A ticket is good for one wait."
+        );
     }
 
     /// They are called in the order in which they came, one for each time it comes free.
-    "14.2" fn called_in_the_order_of_arrival() {
+    "14.2" with "14.1" fn called_in_the_order_of_arrival() {
         let mutex = Mutex::new(0);
         let mut guard = mutex.try_lock().ok();
         let mut waiting = NAMES.map(|name| keep(Waiting::new(name, mutex.lock())));
         waiting.iter_mut().for_each(|lock| lock.waits());
+        // Its task was woken for something else; it keeps its place.
+        waiting[0].waits();
         for n in 0..3 {
             note("unlocked");
             drop(guard.take());
@@ -112,7 +223,7 @@ checks! {
     }
 
     /// What a waiter was called for is its own: one that comes later does not get it.
-    "14.2" fn nobody_overtakes() {
+    "14.2" with "14.1" fn nobody_overtakes() {
         let mutex = Mutex::new(());
         let guard = mutex.try_lock();
         let mut first = keep(Waiting::new("A", mutex.lock()));
@@ -180,7 +291,7 @@ checks! {
     }
 
     /// A waiter that is called leaves no waker behind, and one that has gone on leaves no place.
-    "14.2" fn who_goes_on_leaves_nothing() {
+    "14.2" with "14.1" fn who_goes_on_leaves_nothing() {
         let mutex = Mutex::new(());
         let (bell, waker) = Bell::new();
         let wait = |rounds| {
@@ -192,12 +303,12 @@ checks! {
                 drop(guard);
                 kept += owners(&bell);
                 let answer = lock.as_mut().poll(&mut Context::from_waker(&waker));
-                ensure!(answer.is_ready(), "not-passed-on", "It was its turn, and it was pending.");
+                ensure!(answer.is_ready(), "stuck", "It was called, and when it was polled, it was pending.");
             }
             kept
         };
         let kept = wait(1);
-        ensure!(kept == 0, "piles-up", "It was called, and {kept} clones of its waker are kept.");
+        ensure!(kept == 0, "piles-up", "It was called, and the list has {kept} clones of its waker.");
         // Each puts its future into a box, and that is all.
         let grown = allocations(|| _ = wait(200)) - 200;
         ensure!(
@@ -235,6 +346,20 @@ checks! {
         pending(lock.as_mut(), &meddler(Moment::Drop, uses));
         pending(lock.as_mut(), &meddler(Moment::Wake, uses));
         drop(guard);
+    }
+
+    /// Whatever comes in between of what: a waiter sleeps only if it is going to be called or dismissed.
+    "14.2" with "14.1" fn called_in_every_order() {
+        for (all, moves) in [(false, false), (true, false), (false, true), (true, true)] {
+            let orders = every_order(|| notifies(all, moves));
+            let Some(order) = orders.example() else { continue };
+            let what = if all { "all are notified" } else { "one is notified" };
+            fail!(
+                "lost-wake",
+                "One waits, and {what}. Of {} orders {} come to no good end. One of them:\n\n{order}",
+                orders.total, orders.bad.len()
+            );
+        }
     }
 
     /// A waiter that is dropped leaves no waker behind, and is not woken: the next one is.
@@ -333,6 +458,20 @@ checks! {
         ensure!(!again, "wrong-result", "D heard what all heard, and was dropped. E was notified by that.");
     }
 
+    /// Called before it is dropped, or not called at all: a call that comes meanwhile is not lost.
+    "14.3" fn dropped_in_every_order() {
+        let orders = every_order(|| {
+            let notify: &'static Notify = Box::leak(Box::new(Notify::new()));
+            drops_the_first(|| notify.notified(), "notify one", || notify.notify_one())
+        });
+        let Some(order) = orders.example() else { return };
+        fail!(
+            "not-passed-on",
+            "A and B wait. A is dropped, and one is notified: in every order that is B in the end. Of {} \
+             orders {} come to no good end. One of them:\n\n{order}", orders.total, orders.bad.len()
+        );
+    }
+
     /// Three wait; one of them is dropped, at any moment there is. The others have their turn.
     "14.3" fn with_a_drop_at_every_step() {
         for victim in 0..3 {
@@ -401,7 +540,7 @@ checks! {
         }
         drop(held);
         let free = semaphore.available_permits();
-        ensure!(free == 2, "not-passed-on", "All permits have come back: {free} of 2 are there.");
+        ensure!(free == 2, "not-given-back", "All permits have come back: {free} of 2 are there.");
     }
 
     /// A permit whose owner-to-be is gone is there for others.
@@ -566,11 +705,18 @@ checks! {
         drop(sender);
         let _ = second.try_send(2);
         drop(second);
-        let got = [(); 3].map(|()| receiver.try_recv());
+        let got = [(); 2].map(|()| receiver.try_recv());
         ensure!(
-            got == [Ok(1), Ok(2), Err(TryRecvError::Disconnected)],
+            got == [Ok(1), Ok(2)],
             "data-lost",
             "1 and 2 were sent, and the senders dropped. Received were {got:?}."
+        );
+        let got = receiver.try_recv();
+        ensure!(
+            got == Err(TryRecvError::Disconnected),
+            "wrong-result",
+            "The senders are gone, and what they sent was received. `try_recv` gave {got:?} after that: \
+             whoever waits for more waits for ever."
         );
         let (sender, mut receiver) = unbounded::<u32>();
         let second = sender.clone();
@@ -585,6 +731,17 @@ checks! {
             got == [Some(1), None],
             "wrong-result",
             "1 was sent, and then the senders were dropped. Received were {got:?}."
+        );
+    }
+
+    /// A sender that sends and goes is heard to the end, whatever comes in between of what.
+    "14.5" fn the_end_in_every_order() {
+        let orders = every_order(sends_and_goes);
+        let Some(order) = orders.example() else { return };
+        fail!(
+            "data-lost",
+            "A sender sends 1 and is dropped. Of {} orders {} come to no good end. One of them:\n\n{order}",
+            orders.total, orders.bad.len()
         );
     }
 
@@ -604,11 +761,14 @@ checks! {
             "wrong-result",
             "A waited to send 2, and the channel was closed. `send` gave {back:?}."
         );
-        let got = [receiver.try_recv(), receiver.try_recv()];
+        let got = receiver.try_recv();
+        ensure!(got == Ok(1), "data-lost", "1 was sent, and the channel closed after that: {got:?} came.");
+        let got = receiver.try_recv();
         ensure!(
-            got == [Ok(1), Err(TryRecvError::Disconnected)],
-            "data-lost",
-            "1 was sent, and the channel closed after that. Received were {got:?}."
+            got == Err(TryRecvError::Disconnected),
+            "wrong-result",
+            "The channel is closed, and there is a sender yet. 1 was received, and `try_recv` gave {got:?} \
+             after that. Nothing can be sent any more: whoever waits for it waits for ever."
         );
         drop(receiver);
         ensure!(sender.is_closed(), "wrong-result", "The receiver is gone, and `is_closed` was false.");
@@ -650,15 +810,15 @@ checks! {
         let mut late = sender.subscribe();
         sender.send(2);
         for subscriber in &mut subscribers {
-            let got = [block_on(subscriber.recv()), block_on(subscriber.recv())];
+            let got = [now(subscriber.recv()), now(subscriber.recv())];
             ensure!(
-                got == [Ok(1), Ok(2)],
+                got == [Some(Ok(1)), Some(Ok(2))],
                 "data-lost",
                 "1 and 2 were sent to all subscribers. Received were {got:?}."
             );
         }
-        let got = block_on(late.recv());
-        ensure!(got == Ok(2), "wrong-result", "A subscriber that came after 1 got {got:?}, not 2.");
+        let got = now(late.recv());
+        ensure!(got == Some(Ok(2)), "wrong-result", "A subscriber that came after 1 got {got:?}, not 2.");
         thread::spawn(move || {
             thread::sleep(Duration::from_millis(20));
             drop(sender);
@@ -672,12 +832,36 @@ checks! {
         let sender = Broadcast::new(2);
         let mut subscriber = sender.subscribe();
         (0..5).for_each(|n| sender.send(n));
-        let got = [(); 3].map(|()| block_on(subscriber.recv()));
+        let got = [(); 3].map(|()| now(subscriber.recv()));
         ensure!(
-            got == [Err(RecvError::Lagged(3)), Ok(3), Ok(4)],
+            got == [Some(Err(RecvError::Lagged(3))), Some(Ok(3)), Some(Ok(4))],
             "data-lost",
             "0 to 4 were sent, with room for two. Received were {got:?}."
         );
+    }
+
+    /// A `recv` that is dropped has taken no message, whether it was told of one or not.
+    "14.6" fn a_dropped_recv_takes_none() {
+        for told in [false, true] {
+            let sender = Broadcast::new(4);
+            let mut subscriber = sender.subscribe();
+            let mut recv = Waiting::new("subscriber", subscriber.recv());
+            recv.waits();
+            note(if told { "1 is sent, and the `recv` is dropped" } else { "the `recv` is dropped" });
+            let mut recv = Some(recv);
+            if !told {
+                recv = None;
+            }
+            sender.send(1);
+            drop(recv);
+            let got = now(subscriber.recv());
+            ensure!(
+                got == Some(Ok(1)),
+                "data-lost",
+                "A `recv` waited and was dropped{}. 1 was sent, and the next `recv` gave {got:?}.",
+                if told { " after it was told of a message" } else { "" }
+            );
+        }
     }
 
     /// A message that is sent at any moment of the question arrives.
@@ -686,6 +870,7 @@ checks! {
             let sender = Broadcast::new(4);
             let subscriber = sender.subscribe();
             let sends = actor("sender", move || {
+                pass_free_locks();
                 sender.send(7);
                 mem::forget(sender);
             });
@@ -705,6 +890,7 @@ checks! {
             let sender = Broadcast::new(4);
             let subscriber = sender.subscribe();
             let sends = actor("sender", move || {
+                pass_free_locks();
                 sender.send(7);
                 sender.send(8);
                 mem::forget(sender);
@@ -830,6 +1016,20 @@ checks! {
         drop(called);
     }
 
+    /// In the queue when it is dropped, or woken by then: the wake that comes meanwhile is not lost.
+    "14.7" fn dropped_at_the_gate_in_every_order() {
+        let orders = every_order(|| {
+            let gate: &'static Gate = Box::leak(Box::new(Gate::new(0)));
+            drops_the_first(|| gate.enter(), "open the gate", || gate.open())
+        });
+        let Some(order) = orders.example() else { return };
+        fail!(
+            "not-passed-on",
+            "A and B wait. A is dropped, and the gate is opened: in every order B is woken in the end. Of \
+             {} orders {} come to no good end. One of them:\n\n{order}", orders.total, orders.bad.len()
+        );
+    }
+
     /// Three wait at a gate that is opened twice, and one is dropped, whenever: two come through.
     "14.7" fn a_gate_with_a_drop_at_every_step() {
         for victim in 0..3 {
@@ -864,9 +1064,88 @@ checks! {
     }
 }
 
+/// The actors of one wait: a waiter that is polled until it is ready, and somebody who notifies.
+fn notifies(all: bool, moves: bool) -> Vec<Actor> {
+    let notify: &'static Notify = Box::leak(Box::new(Notify::new()));
+    let notified = notify.notified();
+    let waits = actor("waiter", move || sleep_until_ready(notified, moves));
+    let notifies = actor("notifier", move || {
+        point(if all { "notify all" } else { "notify one" });
+        if all { notify.notify_waiters() } else { notify.notify_one() }
+    });
+    vec![waits, notifies]
+}
+
+/// The actors of one drop: A and B wait, A is dropped, and one is called.
+fn drops_the_first<F: Future<Output = ()> + Send + 'static>(
+    waits: impl Fn() -> F,
+    what: &'static str,
+    calls: impl FnOnce() + Send + 'static,
+) -> Vec<Actor> {
+    let [mut first, mut second] = [(); 2].map(|()| Box::pin(waits()));
+    let (bell, waker) = Bell::new();
+    pending(first.as_mut(), Waker::noop());
+    pending(second.as_mut(), &waker);
+    let drops = actor("A", move || {
+        point("is dropped");
+        drop(first);
+    });
+    let sleeps = actor("B", move || {
+        wait_until("sleep", move || bell.is_rung());
+        mem::forget(second);
+    });
+    let calls = actor("caller", move || {
+        point(what);
+        calls();
+    });
+    vec![drops, sleeps, calls]
+}
+
+/// The actors of one channel: a receiver that looks once, and a sender.
+fn sends_and_goes() -> Vec<Actor> {
+    let (sender, mut receiver) = channel(1);
+    let receives = actor("receiver", move || {
+        point("look for a message");
+        let got = receiver.try_recv();
+        mem::forget(receiver);
+        if got == Err(TryRecvError::Disconnected) {
+            // The end of this play, and not of the check.
+            resume_unwind(Box::new(format!("`try_recv` gave {got:?}, and 1 is in the channel")));
+        }
+    });
+    let sends = actor("sender", move || {
+        point("send, and go");
+        let _ = sender.try_send(1);
+    });
+    vec![receives, sends]
+}
+
+/// In a play: polls until it is ready, and sleeps in between. If it moves, it is first polled in another
+/// task.
+fn sleep_until_ready<F: Future>(future: F, moves: bool) -> F::Output {
+    let (bell, waker) = Bell::new();
+    let mut future = keep(Box::pin(future));
+    let mut poll = |label, waker: &Waker| {
+        point(label);
+        future.as_mut().poll(&mut Context::from_waker(waker))
+    };
+    if moves && let Poll::Ready(output) = poll("poll, in another task", Waker::noop()) {
+        return output;
+    }
+    loop {
+        if let Poll::Ready(output) = poll("poll", &waker) {
+            return output;
+        }
+        let alarm = bell.clone();
+        wait_until("sleep", move || alarm.is_rung());
+        bell.rung();
+    }
+}
+
 /// Receives these messages, and sleeps when there is none.
 fn receiver(mut subscriber: Subscriber<u32>, messages: &'static [u32]) -> Actor {
     actor("subscriber", move || {
+        pass_free_locks();
         let (bell, waker) = Bell::new();
         for message in messages {
             let mut recv = pin!(subscriber.recv());
@@ -921,7 +1200,7 @@ impl<'a, T> Waiting<'a, T> {
         match self.poll() {
             Poll::Ready(output) => output,
             Poll::Pending => fail!(
-                "not-passed-on",
+                "stuck",
                 "It was the turn of {}, and when it was polled, it was pending.", self.name
             ),
         }
@@ -939,6 +1218,14 @@ fn permit<T, E>(waiting: &mut Waiting<'_, Result<T, E>>) -> T {
 /// Writes down what the check does.
 fn note(what: &'static str) {
     ledger().record("check", Event::Note(what));
+}
+
+/// What there is for it at once.
+fn now<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
 }
 
 /// Polls once; there is nothing for it yet.

@@ -63,6 +63,12 @@ pub fn in_one_step_with_the_next() {
     IN_ONE_STEP.set(true);
 }
 
+/// From here on this actor does not stop at a lock of the [`model`] that is free: for plays whose steps
+/// have names of their own.
+pub fn pass_free_locks() {
+    PASSES_LOCKS.set(true);
+}
+
 /// How many points `f` passes: none if it does not use the [`model`].
 pub fn points(f: impl FnOnce()) -> u64 {
     let before = POINTS.get();
@@ -182,6 +188,7 @@ struct Scene {
 thread_local! {
     static ME: RefCell<Option<(usize, Arc<Stage>)>> = const { RefCell::new(None) };
     static IN_ONE_STEP: Cell<bool> = const { Cell::new(false) };
+    static PASSES_LOCKS: Cell<bool> = const { Cell::new(false) };
     static POINTS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -320,7 +327,7 @@ pub mod model {
     use std::collections::VecDeque;
 
     use super::real::{panic, sync};
-    use super::{AT_THE_SLOT, ME, is_played, point, wait_until};
+    use super::{AT_THE_SLOT, ME, PASSES_LOCKS, is_played, point, wait_until};
     use crate::support::heard::{self, Handed};
 
     macro_rules! atomic {
@@ -569,8 +576,11 @@ pub mod model {
 
         /// As std's, but not poisoned in a play: when it is over, its actors unwind.
         pub fn lock(&self) -> sync::LockResult<MutexGuard<'_, T>> {
-            let free = self.locked().clone();
-            wait_until("lock", move || !free.load(Ordering::SeqCst));
+            let locked = self.locked().clone();
+            let is_free = move || !locked.load(Ordering::SeqCst);
+            if !(PASSES_LOCKS.get() && is_free()) {
+                wait_until("lock", is_free);
+            }
             let held = self.data.lock();
             let poisoned = held.is_err() && !is_played();
             let guard = self.locked_by(held.unwrap_or_else(sync::PoisonError::into_inner));
