@@ -500,18 +500,21 @@ fn wrapped(text: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// `text` without what differs from run to run: the numbers before `ms`, `polls`, `wakes`, `waits`,
-/// `calls`, `lines` and `beats`, and how wide they are.
+/// What there are different numbers of from run to run.
+const UNITS: [&str; 8] = ["ms", "polls", "wakes", "waits", "calls", "lines", "beats", "turns"];
+
+/// `text` without what differs from run to run: the numbers before [`UNITS`], and how wide they are. One
+/// poll is some polls.
 fn timeless(text: &str) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>();
     for at in 1..words.len() {
-        let counts = matches!(
-            words[at].trim_end_matches(['.', ',', ';']),
-            "ms" | "polls" | "wakes" | "waits" | "calls" | "lines" | "beats"
-        );
+        let word = words[at].trim_end_matches(['.', ',', ';']);
+        let is = |unit: &&&str| **unit == word || unit.strip_suffix('s') == Some(word);
         let number = words[at - 1].replace(',', "");
-        if counts && number.parse::<u64>().is_ok() {
-            words[at - 1] = "N";
+        if let Some(unit) = UNITS.iter().find(is)
+            && number.parse::<u64>().is_ok()
+        {
+            (words[at - 1], words[at]) = ("N", unit);
         }
     }
     words.join(" ")

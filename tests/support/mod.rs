@@ -11,6 +11,7 @@ pub mod allocations;
 pub mod ball;
 pub mod clock;
 pub mod cloning;
+pub mod counts;
 #[cfg(unix)]
 pub mod cuts;
 pub mod exam;
@@ -34,6 +35,7 @@ pub use allocations::{allocated_bytes, allocations};
 pub use ball::ball_game;
 pub use clock::thread_cpu_time;
 pub use cloning::cloning;
+pub use counts::{many, times};
 pub use exam::{Check, Verdict, exam, panics, verdicts};
 pub use futures::*;
 pub use memory::{Memory, memory};

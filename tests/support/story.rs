@@ -8,6 +8,7 @@ use std::time::Duration;
 use under_await::ledger::{Entry, Event, Ledger};
 
 use super::exam::{Check, Verdict};
+use super::many;
 
 /// How many lines of a ledger a reader is shown.
 const LINES: usize = 8;
@@ -218,8 +219,11 @@ fn happened(ledger: &Ledger) -> String {
         let polls = ledger.count(Event::Poll);
         let wakes = ledger.count(Event::Wake);
         let _ = match polls + wakes {
-            0 => writeln!(text, "  … and so on: {} lines in all", ledger.lines()),
-            _ => writeln!(text, "  … and so on: {polls} polls and {wakes} wakes in all"),
+            0 => writeln!(text, "  … and so on: {} in all", many(ledger.lines(), "line")),
+            _ => {
+                let (polls, wakes) = (many(polls, "poll"), many(wakes, "wake"));
+                writeln!(text, "  … and so on: {polls} and {wakes} in all")
+            }
         };
     }
     text.trim_end().to_owned()
