@@ -276,6 +276,8 @@ chapter! {
         a_flag_and_no_byte done_when_sent one_read_for_a_signal asks_everybody
         reads_until_there_is_no_more nothing_is_the_end asks_and_does_not_listen does_not_carry crossed_out
         a_handler_that_talks silence_is_the_end goes_on_after_the_end looks_everywhere
+        believes_old_marks errors_are_nothing_yet refused_is_no_flags in_floating_point a_handler_with_a_ledger
+        a_handler_that_prints closes_what_it_borrows says_no_end a_reset_is_the_end reads_over_the_errors
     }
 }
 
@@ -330,6 +332,7 @@ chapter! {
         leaves_no_waker no_error_is_connected starts_from_the_front woken_is_connected
         waits_to_read asks_only_for_the_peer all_at_once copies_the_parts takes_nothing_for_full
         only_descriptors_are_short takes_it_as_it_comes connects_in_its_poll writes_as_to_a_file
+        registers_first tries_twice without_a_peer_it_is_early sleeps_with_everybody
     }
 }
 

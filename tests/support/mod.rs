@@ -15,6 +15,7 @@ pub mod counts;
 #[cfg(unix)]
 pub mod cuts;
 pub mod exam;
+pub mod faults;
 pub mod futures;
 pub mod heard;
 pub mod memory;
@@ -36,7 +37,7 @@ pub use ball::ball_game;
 pub use clock::thread_cpu_time;
 pub use cloning::cloning;
 pub use counts::{many, times};
-pub use exam::{Check, Verdict, exam, panics, verdicts};
+pub use exam::{Check, Verdict, exam, if_it_sleeps, panics, verdicts};
 pub use futures::*;
 pub use memory::{Memory, memory};
 pub use process::in_a_process;
