@@ -376,7 +376,7 @@ chapter! {
         deaf_while_it_polls keeps_it_with_the_wakers leaves_them_behind lets_others_in_for_good
         looks_and_leaves looks_and_then_stores never_tires one_generation polls_it_in_place
         polls_what_is_over stores_over_a_wake takes_everybody_along tired_for_good told_the_first
-        nobody_by_that_number waits_for_all waits_for_the_dead
+        nobody_by_that_number waits_for_all waits_for_the_dead stands_there_twice takes_it_and_leaves_nothing
     }
 }
 
@@ -389,6 +389,7 @@ chapter! {
         last_woken_first_polled leaves_with_the_list looks_when_it_has_nobody one_await_each polls_the_done
         polls_until_nobody_is_woken skips_who_came_before takes_what_is_there tells_before_it_writes
         tells_it_under_the_lock tells_the_first_parent tries_the_lock turns_them_round
+        polls_on_after_the_error
     }
 }
 
