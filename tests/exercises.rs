@@ -276,6 +276,8 @@ chapter! {
         a_flag_and_no_byte done_when_sent one_read_for_a_signal asks_everybody
         reads_until_there_is_no_more nothing_is_the_end asks_and_does_not_listen does_not_carry crossed_out
         a_handler_that_talks silence_is_the_end goes_on_after_the_end looks_everywhere
+        believes_old_marks errors_are_nothing_yet refused_is_no_flags in_floating_point a_handler_with_a_ledger
+        a_handler_that_prints closes_what_it_borrows says_no_end a_reset_is_the_end reads_over_the_errors
     }
 }
 
@@ -330,6 +332,7 @@ chapter! {
         leaves_no_waker no_error_is_connected starts_from_the_front woken_is_connected
         waits_to_read asks_only_for_the_peer all_at_once copies_the_parts takes_nothing_for_full
         only_descriptors_are_short takes_it_as_it_comes connects_in_its_poll writes_as_to_a_file
+        registers_first tries_twice without_a_peer_it_is_early sleeps_with_everybody
     }
 }
 
@@ -377,7 +380,7 @@ chapter! {
         deaf_while_it_polls keeps_it_with_the_wakers leaves_them_behind lets_others_in_for_good
         looks_and_leaves looks_and_then_stores never_tires one_generation polls_it_in_place
         polls_what_is_over stores_over_a_wake takes_everybody_along tired_for_good told_the_first
-        nobody_by_that_number waits_for_all waits_for_the_dead
+        nobody_by_that_number waits_for_all waits_for_the_dead stands_there_twice takes_it_and_leaves_nothing
     }
 }
 
@@ -390,6 +393,7 @@ chapter! {
         last_woken_first_polled leaves_with_the_list looks_when_it_has_nobody one_await_each polls_the_done
         polls_until_nobody_is_woken skips_who_came_before takes_what_is_there tells_before_it_writes
         tells_it_under_the_lock tells_the_first_parent tries_the_lock turns_them_round
+        polls_on_after_the_error
     }
 }
 
@@ -504,18 +508,21 @@ fn wrapped(text: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// `text` without what differs from run to run: the numbers before `ms`, `polls`, `wakes`, `waits`,
-/// `calls`, `lines` and `beats`, and how wide they are.
+/// What there are different numbers of from run to run.
+const UNITS: [&str; 8] = ["ms", "polls", "wakes", "waits", "calls", "lines", "beats", "turns"];
+
+/// `text` without what differs from run to run: the numbers before [`UNITS`], and how wide they are. One
+/// poll is some polls.
 fn timeless(text: &str) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>();
     for at in 1..words.len() {
-        let counts = matches!(
-            words[at].trim_end_matches(['.', ',', ';']),
-            "ms" | "polls" | "wakes" | "waits" | "calls" | "lines" | "beats"
-        );
+        let word = words[at].trim_end_matches(['.', ',', ';']);
+        let is = |unit: &&&str| **unit == word || unit.strip_suffix('s') == Some(word);
         let number = words[at - 1].replace(',', "");
-        if counts && number.parse::<u64>().is_ok() {
-            words[at - 1] = "N";
+        if let Some(unit) = UNITS.iter().find(is)
+            && number.parse::<u64>().is_ok()
+        {
+            (words[at - 1], words[at]) = ("N", unit);
         }
     }
     words.join(" ")

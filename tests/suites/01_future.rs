@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use crate::support::{Bell, DropToken, Drops, Event, Ledger};
-use crate::support::{checks, ensure, fail, ledger, panics};
+use crate::support::{checks, ensure, fail, ledger, panics, times};
 use under_await::ch04_park::block_on;
 use under_await::ledger::watch;
 
@@ -127,11 +127,6 @@ fn polls(seen: u64, needed: u64) {
 /// A ledger for one case of several: what went before is no part of its story.
 fn new_page() {
     Ledger::open();
-}
-
-/// `n` times, in words.
-fn times(n: u64) -> String {
-    if n == 1 { "once".to_owned() } else { format!("{n} times") }
 }
 
 checks! {

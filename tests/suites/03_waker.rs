@@ -11,7 +11,7 @@ use std::thread;
 
 use crate::support::heard::News;
 use crate::support::schedules::{Actor, actor, every_order};
-use crate::support::{Event, Ledger, Memory, allocations, checks, ensure, fail, memory};
+use crate::support::{Event, Ledger, Memory, allocations, checks, ensure, fail, many, memory};
 
 use subject::extend::{Owners, flag_waker, noop, tally_waker};
 use subject::{Counter, counting};
@@ -380,7 +380,12 @@ checks! {
             waker.wake();
             drop(clone);
         });
-        ensure!(count == 0, "allocates", "What is done with it takes {count} allocations; 0 are needed.");
+        ensure!(
+            count == 0,
+            "allocates",
+            "What is done with it takes {count}; 0 are needed.",
+            count = many(count, "allocation")
+        );
         let elsewhere = noop();
         thread::spawn(move || elsewhere.wake()).join().unwrap();
     }
@@ -445,7 +450,8 @@ checks! {
         ensure!(
             count == 0,
             "allocates",
-            "A flag waker and two clones of it take {count} allocations; 0 are needed."
+            "A flag waker and two clones of it take {count}; 0 are needed.",
+            count = many(count, "allocation")
         );
     }
 

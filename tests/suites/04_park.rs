@@ -17,8 +17,8 @@ use crate::support::schedules::{
     wait_until,
 };
 use crate::support::{
-    Event, Ledger, allocations, ball_game, checks, ensure, fail, later, ledger, scaled, self_wakes,
-    thread_cpu_time,
+    Event, Ledger, allocations, ball_game, checks, ensure, fail, later, ledger, many, scaled,
+    self_wakes, thread_cpu_time,
 };
 
 use subject::block_on;
@@ -74,7 +74,12 @@ checks! {
             later(30).await;
         });
         let polls = ledger().count(Event::Poll);
-        ensure!(polls == 2, "busy-poll", "A wait with one wake took {polls} polls; it needs 2.");
+        ensure!(
+            polls == 2,
+            "busy-poll",
+            "A wait with one wake took {polls}; it needs 2.",
+            polls = many(polls, "poll")
+        );
     }
 
     /// While the future waits, the thread sleeps: it does not ask the flag over and over.

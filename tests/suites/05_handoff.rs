@@ -16,7 +16,9 @@ use under_await::ch04_park::block_on;
 use under_await::ledger::watch;
 
 use crate::support::schedules::{Actor, Order, Orders, actor, every_order, point, wait_until};
-use crate::support::{Bell, DropToken, Drops, Event, checks, ensure, fail, ledger, panics, scaled};
+use crate::support::{
+    Bell, DropToken, Drops, Event, checks, ensure, fail, ledger, many, panics, scaled,
+};
 
 use subject::extend::{LocklessCell, line};
 use subject::{Receiver, RecvError, Sender, WakerCell, oneshot, thread_sleep};
@@ -319,7 +321,12 @@ checks! {
         cell.wake();
         rung("`register(A)`, `wake`", (&a, &b), (1, 0));
         let kept = owners(&a) + owners(&b);
-        ensure!(kept == 0, "leak", "All wakers were woken, and the cell still keeps {kept} clones.");
+        ensure!(
+            kept == 0,
+            "leak",
+            "All wakers were woken, and the cell still keeps {kept}.",
+            kept = many(kept, "clone")
+        );
     }
 
     /// A cell wakes when its lock is free: whoever is woken may register at once.

@@ -4,12 +4,18 @@ use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use under_await::sys::{self, Faults};
 
-use crate::support::{Event, Ledger, allocations, checks, ensure, interruptions, ledger, scaled};
+use crate::support::faults::{all, only, with_faults};
+use crate::support::net::reset;
+use crate::support::{
+    Event, Ledger, allocations, checks, ensure, fail, if_it_sleeps, interruptions, ledger, many, scaled,
+};
 
 use subject::extend::{SelfPipe, add_flags, errno, exchange, on_signal, timeout};
 use subject::{Answer, ask, multiplexed, non_blocking};
@@ -46,6 +52,11 @@ checks! {
         let directory = PipeReader::from(OwnedFd::from(File::open("/").unwrap()));
         let got = ask(&directory, &mut Vec::new());
         ensure!(got.is_err(), "misread", "Reading a directory, an error, gave {got:?}.");
+        let (reader, _writer) = io::pipe().unwrap();
+        sys::inject(Some(all(&[("read", libc::EIO)])));
+        let got = ask(&reader, &mut Vec::new());
+        sys::inject(None);
+        ensure!(got.is_err(), "misread", "read() failed with `EIO`, an error, and `ask` gave {got:?}.");
     }
 
     /// Asking in turn reads everything, in the order in which it comes.
@@ -71,7 +82,12 @@ checks! {
         let (polls, reads) = (calls("poll"), calls("read"));
         // Fewer if two things came at once; never more.
         let few = polls <= 5 && reads <= 5;
-        ensure!(few, "spins", "Three bytes and two ends took {polls} waits and {reads} reads; 5 of each are enough.");
+        ensure!(
+            few,
+            "spins",
+            "Three bytes and two ends took {} and {}; 5 of each are enough.",
+            many(polls, "wait"), many(reads, "read")
+        );
     }
 
     /// A pipe with much to say does not keep the others from being asked.
@@ -127,6 +143,42 @@ checks! {
         ensure!(sorted(&arrivals) == "ab", "data-lost", "`ab` came, and {arrivals:?} was read.");
     }
 
+    /// After a signal the marks in the table are those of the wait before, and no reason to ask.
+    "6.2" fn a_signal_marks_nothing() {
+        let (pipes, mut writers) = silent(2);
+        writers[0].write_all(b"a").unwrap();
+        let waits = ledger();
+        thread::spawn(move || {
+            while waits.count(Event::Call("poll")) < 3 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            drop(writers);
+        });
+        sys::inject(Some(only(1, &[("poll", libc::EINTR)])));
+        let arrivals = multiplexed(&pipes);
+        sys::inject(None);
+        let error = arrivals.as_ref().err().map(|error| error.to_string()).unwrap_or_default();
+        ensure!(
+            error.is_empty(),
+            "misread",
+            "The second poll() failed with `EINTR`, and the whole loop gave up: {error}."
+        );
+        let reads = calls("read");
+        ensure!(
+            reads <= 3,
+            "spins",
+            "A signal ended the second of three waits. A byte and two ends took {}; 3 are enough. What is marked \
+             after a signal was marked before it, and has been read.",
+            many(reads, "read")
+        );
+    }
+
+    /// What is none of the answers is an error, and ends the loop: it is passed on.
+    "6.2" fn an_error_ends_the_loop() {
+        passed_on("multiplexed", &[("poll", libc::EINVAL)], || multiplexed(&[script("a"), script("")]));
+        passed_on("multiplexed", &[("read", libc::EIO)], || multiplexed(&[script("a"), script("")]));
+    }
+
     /// Without pipes there is nothing to wait for.
     "6.2" fn no_pipes() {
         let arrivals = read_all(multiplexed(&[]));
@@ -149,16 +201,27 @@ checks! {
         ensure!(still, "overwritten", "`O_NONBLOCK` was set, was added once more, and now is gone.");
     }
 
-    /// What fcntl(2) refuses is passed on.
+    /// What fcntl(2) refuses is passed on, whichever of the calls it is.
     "6.3" fn a_refusal_is_an_error() {
+        const REFUSED: &[(&str, i32)] = &[("fcntl", libc::EPERM)];
         let (reader, _writer) = io::pipe().unwrap();
-        sys::inject(Some(Faults { seed: 7, one_in: 1, errors: &[("fcntl", libc::EPERM)], short: false }));
-        let added = add_flags(&reader, libc::O_APPEND);
-        sys::inject(None);
-        ensure!(added.is_err(), "wrong-result", "Every fcntl() failed with EPERM, and `add_flags` gave {added:?}.");
+        for (faults, which) in [
+            (all(REFUSED), "Every fcntl()"),
+            (only(0, REFUSED), "The first fcntl(), and no other,"),
+            (only(1, REFUSED), "The second fcntl(), and no other,"),
+        ] {
+            sys::inject(Some(faults));
+            let added = add_flags(&reader, libc::O_APPEND);
+            sys::inject(None);
+            ensure!(
+                added.is_err(),
+                "wrong-result",
+                "{which} failed with EPERM, and `add_flags` gave {added:?}."
+            );
+        }
     }
 
-    /// A wait is as long as was asked for, or longer, and never a loop of waits of 0 µs.
+    /// A wait is as long as was asked for, up to the next microsecond, and never a loop of waits of 0 µs.
     "6.4" fn never_too_short() {
         let microsecond = Duration::from_micros(1);
         let nanosecond = Duration::from_nanos(1);
@@ -168,10 +231,11 @@ checks! {
             (microsecond, (0, 1)),
             (microsecond + nanosecond, (0, 2)),
             (Duration::from_millis(2500), (2, 500_000)),
+            // Seventeen digits: more than a floating-point number has room for.
+            (Duration::from_secs(50_000_000) + nanosecond, (50_000_000, 1)),
+            (Duration::from_secs(99_999_999) + microsecond, (99_999_999, 1)),
         ] {
-            let got = seconds_and_micros(duration);
-            ensure!(got >= wanted, "too-early", "For {duration:?} the timeout was {got:?}; {wanted:?} is needed.");
-            ensure!(got == wanted, "not-on-time", "For {duration:?} the timeout was {got:?}; {wanted:?} is enough.");
+            is_timeout(duration, wanted);
         }
     }
 
@@ -180,8 +244,7 @@ checks! {
         let nanosecond = Duration::from_nanos(1);
         for seconds in [1, 2, 1000] {
             let duration = Duration::from_secs(seconds) - nanosecond;
-            let (wanted, got) = ((seconds as libc::time_t, 0), seconds_and_micros(duration));
-            ensure!(got == wanted, "wrong-result", "For {duration:?} the timeout was {got:?}; {wanted:?} is needed.");
+            is_timeout(duration, (seconds as libc::time_t, 0));
         }
     }
 
@@ -191,7 +254,12 @@ checks! {
         let longest = Duration::from_secs(most as u64);
         for duration in [longest, longest + Duration::from_nanos(1), Duration::from_secs(1 << 63), Duration::MAX] {
             let got = seconds_and_micros(duration);
-            ensure!(got == (most, 0), "wrong-result", "For {duration:?} the timeout was {got:?}; the longest there is, {:?}, is needed.", (most, 0));
+            ensure!(
+                got == (most, 0),
+                "wrong-result",
+                "For {duration:?} the timeout was {got:?}; `LONGEST` is needed, {:?}, for all that is as long or longer.",
+                (most, 0)
+            );
         }
     }
 
@@ -203,6 +271,28 @@ checks! {
         ensure!(woken, "slept-through", "The signal came before poll(), and poll() slept on for 200 ms.");
         let came = pipe.came().unwrap();
         ensure!(came, "slept-through", "The signal came, and `came()` says that it did not.");
+    }
+
+    /// The handler runs as often as the signal comes, and the pipe is still there for the next one.
+    "6.5" fn one_signal_after_the_other() {
+        let pipe = SelfPipe::new(libc::SIGUSR2).unwrap();
+        for signal in 1..=3 {
+            raise(1);
+            let came = pipe.came().unwrap();
+            ensure!(
+                came,
+                "slept-through",
+                "Signal {signal} of three came when those before had been seen, and `came()` says that it did \
+                 not. Its byte is not in the pipe."
+            );
+            let readable = wait(pipe.row(), 0);
+            ensure!(
+                !readable,
+                "overwritten",
+                "Signal {signal} came, and its byte was taken out. poll() reports the pipe all the same: nobody has its \
+                 other end any more. It was closed, and the next signal has no pipe."
+            );
+        }
     }
 
     /// What a signal has left is used up; further signals add nothing to it.
@@ -235,16 +325,38 @@ checks! {
         ensure!(
             count == 0,
             "crashed",
-            "The handler of one signal allocated: {count} times. If the signal comes while its thread is \
-             allocating, and holds the allocator's lock, the handler waits for its own thread."
+            "The handler of one signal made {}. If the signal comes while its thread is \
+             allocating, and holds the allocator's lock, the handler waits for its own thread.",
+            many(count, "allocation")
+        );
+    }
+
+    /// The handler may come while its thread holds a lock, so it takes none.
+    "6.5" fn the_handler_locks_nothing() {
+        let _pipe = SelfPipe::new(libc::SIGUSR2).unwrap();
+        let before = ledger().lines();
+        raise(1);
+        let lines = ledger().lines() - before;
+        ensure!(
+            lines == 0,
+            "crashed",
+            "The handler of one signal wrote into the ledger, which has a lock: {}. If the signal comes while its \
+             thread writes there, the handler waits for its own thread.",
+            many(lines, "line")
+        );
+        let through = while_others_print(|| raise(1));
+        ensure!(
+            through,
+            "crashed",
+            "Another thread was about to print, and the handler waited for it: standard output and standard error \
+             have locks. If the signal comes while its own thread prints, the handler waits for that."
         );
     }
 
     /// A server that answers at the end of its input is told of the end, and answers.
     "6.6" fn all_of_it_comes_back() {
         let server = server(|stream| {
-            let mut bytes = Vec::new();
-            stream.read_to_end(&mut bytes)?;
+            let bytes = hear_out(stream)?;
             stream.write_all(&bytes)
         });
         Ledger::close(); // Into how many pieces all of it falls is the kernel's business.
@@ -253,6 +365,11 @@ checks! {
 
     /// A server that answers while it reads is read from while it is written to.
     "6.6" fn an_echo_comes_back() {
+        if_it_sleeps(|| {
+            ("both-wait", "`exchange` sleeps, and so does the server, which sends back what it reads: until there \
+                           is more of the input, or its end, or until what it has sent is read. Each waits for \
+                           the other.")
+        });
         let server = server(|stream| io::copy(&mut stream.try_clone()?, stream).map(drop));
         // More than all the buffers on the way have room for.
         comes_back(&server, 16_000_000);
@@ -261,24 +378,28 @@ checks! {
     /// While the server thinks, the client sleeps.
     "6.6" fn waits_for_the_answer() {
         let server = server(|stream| {
-            let mut bytes = Vec::new();
-            stream.read_to_end(&mut bytes)?;
+            let bytes = hear_out(stream)?;
             thread::sleep(Duration::from_millis(100));
             stream.write_all(&bytes)
         });
         comes_back(&server, 1000);
         let (polls, reads) = (calls("poll"), calls("read"));
         let few = polls <= 20 && reads <= 20;
-        ensure!(few, "spins", "An answer that took 100 ms took {polls} waits and {reads} reads; 3 and 2 are enough.");
+        ensure!(
+            few,
+            "spins",
+            "An answer that took 100 ms took {} and {}; 3 and 2 are enough.",
+            many(polls, "wait"), many(reads, "read")
+        );
     }
 
     /// Nothing to send is an end too.
     "6.6" fn nothing_to_send() {
         let server = server(|stream| {
-            stream.read_to_end(&mut Vec::new())?;
+            hear_out(stream)?;
             stream.write_all(b"hello")
         });
-        let output = exchange(b"", &server).unwrap();
+        let output = exchanged(b"", &server);
         let text = String::from_utf8_lossy(&output);
         ensure!(text == "hello", "data-lost", "The server sent `hello`, and {text:?} was read.");
     }
@@ -286,8 +407,7 @@ checks! {
     /// poll() may name a server that has nothing to say yet. That is not its end.
     "6.6" fn a_false_report_ends_no_conversation() {
         let server = server(|stream| {
-            let mut bytes = Vec::new();
-            stream.read_to_end(&mut bytes)?;
+            let bytes = hear_out(stream)?;
             thread::sleep(Duration::from_millis(20));
             stream.write_all(&bytes)
         });
@@ -312,6 +432,22 @@ checks! {
         let polls = calls("poll");
         let took = grouped(polls as usize);
         ensure!(polls <= 1000, "spins", "A server ended the conversation, and it took {took} waits to notice.");
+    }
+
+    /// A connection that breaks is no end: the error is passed on.
+    "6.6" fn a_broken_connection_is_an_error() {
+        let server = server(|stream| {
+            hear_out(stream)?;
+            reset(stream.try_clone()?);
+            Ok(())
+        });
+        let output = exchange(b"hello", &server);
+        ensure!(
+            output.is_err(),
+            "misread",
+            "The server broke off the connection in place of an answer. `exchange` gave {output:?}, as if that \
+             were the answer; the error is needed."
+        );
     }
 
     /// One signal may stand for many writes: whoever looks, looks until there is nothing more.
@@ -346,6 +482,30 @@ checks! {
         on_signal(Some(pipes[5].as_raw_fd()), &pipes, &mut bytes).unwrap();
         let reads = calls("read");
         ensure!(reads <= 2, "spins", "A signal named one of ten pipes, and it took {reads} reads; 2 are enough.");
+    }
+
+    /// What is none of the three answers is passed on; what was read before it is there.
+    "6.7" fn an_error_of_a_pipe_is_passed_on() {
+        const FAILS: &[(&str, i32)] = &[("read", libc::EIO)];
+        for named in [true, false] {
+            passed_on("on_signal", FAILS, move || {
+                let (pipes, _writers) = silent(2);
+                on_signal(named.then_some(pipes[1].as_raw_fd()), &pipes, &mut Vec::new())
+            });
+        }
+        let (pipes, mut writers) = silent(2);
+        writers[1].write_all(&[b'x'; 100]).unwrap();
+        let mut bytes = Vec::new();
+        sys::inject(Some(only(1, FAILS)));
+        let looked = on_signal(Some(pipes[1].as_raw_fd()), &pipes, &mut bytes);
+        sys::inject(None);
+        ensure!(
+            looked.is_err() && !bytes.is_empty(),
+            "data-lost",
+            "The first read of a pipe got bytes, and the second one failed. `on_signal` gave {looked:?}, and {} \
+             of the first read. Both are needed, the error and the bytes.",
+            many(bytes.len(), "byte")
+        );
     }
 
     /// A signal may be late: for what has been read, or for a number that is no pipe of ours.
@@ -422,6 +582,41 @@ fn sorted(text: &str) -> String {
     letters.into_iter().collect()
 }
 
+/// While every call in `faults` fails, what `f` gives is that error, and it gives it.
+fn passed_on<T: std::fmt::Debug + Send + 'static>(
+    what: &str,
+    faults: &'static [(&'static str, i32)],
+    f: impl FnOnce() -> io::Result<T> + Send + 'static,
+) {
+    let (call, errno) = faults[0];
+    let why = io::Error::from_raw_os_error(errno);
+    let Some(given) = with_faults(all(faults), f) else {
+        let calls = many(calls(call), "call");
+        fail!(
+            "misread",
+            "Every {call}() failed: {why}. After {calls} `{what}` still goes on. The error does not pass by \
+             itself, and nobody hears of it."
+        );
+    };
+    let told = given.as_ref().is_err_and(|error| error.raw_os_error() == Some(errno));
+    ensure!(told, "misread", "Every {call}() failed: {why}. `{what}` gave {given:?}; this error is needed.");
+}
+
+/// Does `f` while another thread is about to print, and has the locks for it. Whether `f` was through
+/// before the other one let go of them.
+fn while_others_print(f: impl FnOnce()) -> bool {
+    let ((held, is_held), (over, is_over)) = (mpsc::channel(), mpsc::channel());
+    let other = thread::spawn(move || {
+        let _locks = (io::stdout().lock(), io::stderr().lock());
+        held.send(()).unwrap();
+        is_over.recv_timeout(scaled(Duration::from_millis(700))).is_ok()
+    });
+    is_held.recv().unwrap();
+    f();
+    let _ = over.send(());
+    other.join().unwrap()
+}
+
 /// How often the call was made.
 fn calls(name: &'static str) -> u64 {
     ledger().count(Event::Call(name))
@@ -442,9 +637,31 @@ fn raise(times: u32) {
 }
 
 /// Waits for `row`, 200 ms at most: whether it got ready.
-fn sleep(mut row: libc::pollfd) -> bool {
+fn sleep(row: libc::pollfd) -> bool {
+    wait(row, 200)
+}
+
+/// Waits for `row`, so many milliseconds at most: whether it got ready.
+fn wait(mut row: libc::pollfd, millis: libc::c_int) -> bool {
     // SAFETY: the row is ours, and there is one.
-    unsafe { libc::poll(&mut row, 1, 200) == 1 }
+    unsafe { libc::poll(&mut row, 1, millis) == 1 }
+}
+
+/// Whether the server has heard the end of the input.
+static HEARD_OUT: AtomicBool = AtomicBool::new(false);
+
+/// What a server reads to the end of its input.
+fn hear_out(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    if_it_sleeps(|| match HEARD_OUT.load(Ordering::Relaxed) {
+        true => ("slept-through", "`exchange` sleeps. The server has heard the end of the input, and has \
+                                   sent its answer."),
+        false => ("both-wait", "`exchange` sleeps until the server says something. The server sleeps until \
+                                the input ends, and has not heard that it did. Each waits for the other."),
+    });
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    HEARD_OUT.store(true, Ordering::Relaxed);
+    Ok(bytes)
 }
 
 /// A client's side of a connection to a server that does `serve`.
@@ -463,10 +680,17 @@ fn server(serve: impl FnOnce(&mut TcpStream) -> io::Result<()> + Send + 'static)
 fn comes_back(server: &TcpStream, length: usize) {
     let mut input = (0..=250).collect::<Vec<u8>>().repeat(length / 251 + 1);
     input.truncate(length);
-    let output = exchange(&input, server).unwrap();
+    let output = exchanged(&input, server);
     let (sent, back) = (grouped(length), grouped(output.len()));
     ensure!(sent == back, "data-lost", "{sent} bytes were sent, and {back} came back.");
     ensure!(output == input, "data-lost", "{sent} bytes came back, and not the ones that were sent.");
+}
+
+/// What `exchange` gives, with a server that does what it should.
+fn exchanged(input: &[u8], server: &TcpStream) -> Vec<u8> {
+    exchange(input, server).unwrap_or_else(|error| {
+        fail!("misread", "The connection was sound to the end, and `exchange` gave an error: {error}.")
+    })
 }
 
 /// `2,000,000`
@@ -474,6 +698,23 @@ fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
     groups.collect::<Vec<_>>().join(",")
+}
+
+/// The timeout for `duration` has these seconds and microseconds.
+fn is_timeout(duration: Duration, wanted: (libc::time_t, libc::suseconds_t)) {
+    let got = seconds_and_micros(duration);
+    let micros = |(seconds, micros)| i128::from(seconds) * 1_000_000 + i128::from(micros);
+    ensure!(
+        micros(got) >= micros(wanted),
+        "too-early",
+        "For {duration:?} the timeout was {got:?}, which is shorter; {wanted:?} is needed."
+    );
+    ensure!(
+        got == wanted,
+        "wrong-result",
+        "For {duration:?} the timeout was {got:?}; {wanted:?} is needed: the shortest wait that is not shorter, in \
+         whole seconds and less than a million microseconds."
+    );
 }
 
 /// What `timeout` gives, as two numbers.

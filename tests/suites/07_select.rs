@@ -15,7 +15,9 @@ use futures::future::{join, join_all};
 use under_await::ledger::watch;
 use under_await::sys::{self, Faults};
 
-use crate::support::{Bell, Event, checks, ensure, fail, interruptions, later, ledger, panics, scaled};
+use crate::support::{
+    Bell, Event, checks, ensure, fail, interruptions, later, ledger, many, panics, scaled,
+};
 
 use subject::extend::{gather, readable_within};
 use subject::{FdSet, block_on, readable, select, writable};
@@ -246,7 +248,8 @@ checks! {
         ensure!(
             calls <= 5,
             "spins",
-            "A wait of 40 ms for an empty pipe took {calls} calls of `select`; 1 is enough."
+            "A wait of 40 ms for an empty pipe took {calls} of `select`; 1 is enough.",
+            calls = many(calls, "call")
         );
         put(&writer, b"!");
         let errors = &[("select", libc::EINTR)];

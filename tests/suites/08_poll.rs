@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use libc::{POLLERR, POLLHUP, POLLNVAL, c_short, pollfd};
 
 use crate::support::schedules::{Orders, actor, every_order, model};
-use crate::support::{Bell, Event, Ledger, checks, ensure, fail, ledger, scaled};
+use crate::support::{Bell, Event, Ledger, checks, ensure, fail, ledger, many, scaled, times};
 use under_await::sys::{self, Faults};
 use under_await::waker_fn;
 
@@ -56,11 +56,6 @@ fn quietly<T>(f: impl FnOnce() -> T) -> T {
 /// A pipe whose ends do not block.
 fn pipe() -> (PipeReader, PipeWriter) {
     quietly(|| sys::pipe().expect("a pipe"))
-}
-
-/// `n` times, in words.
-fn times(n: u32) -> String {
-    if n == 1 { "once".to_owned() } else { format!("{n} times") }
 }
 
 /// Waits for `ms` milliseconds at most, and says how many it took.
@@ -537,7 +532,8 @@ checks! {
         ensure!(
             writes <= 1 && reads <= 1,
             "extra-call",
-            "One wake: {writes} bytes were written, and {reads} reads made. One of each is enough."
+            "One wake was worth {writes} into the pipe and {reads} from it. One of each is enough.",
+            reads = many(reads, "read"), writes = many(writes, "byte")
         );
     }
 

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use futures::future::{join, join_all};
 use libc::pollfd;
 
-use crate::support::{Bell, Event, Ledger, checks, cloning, ensure, fail, later, ledger, panics};
+use crate::support::{
+    Bell, Event, Ledger, checks, cloning, ensure, fail, later, ledger, panics, times,
+};
 use under_await::ch08_poll::{Backend, ask_by};
 use under_await::ledger::watch;
 
@@ -583,7 +585,7 @@ checks! {
             rung == 0,
             "stray-wake",
             "Two sleeps were dropped by the waker that was woken just before them, and their waker \
-             was woken {rung} times."
+             was woken {rung}.", rung = times(rung)
         );
         ensure!(started.take().is_some(), "stuck", "The waker did not come to its end.");
         entries(0, "When all sleeps are over or dropped");

@@ -5,8 +5,10 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice, PipeReader, Read, Write};
 use std::net;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,15 +17,17 @@ use futures::future::join;
 use futures::io::{AsyncReadExt, AsyncWrite};
 use libc::{c_short, pollfd};
 
+use under_await::ch01_future::yield_now;
 use under_await::ch08_poll::{Backend, Direction, ask_by};
 use under_await::ch09_timer::{block_on, sleep, timeout};
 use under_await::ledger::watch;
 use under_await::sys;
 use under_await::sys::Faults;
 
+use crate::support::faults::all;
 use crate::support::net::{black_hole, pair, refused, reset};
 use crate::support::signals::sigpipe_ends_the_process;
-use crate::support::{Bell, Event, Ledger, checks, ensure, ledger, scaled};
+use crate::support::{Bell, Event, Ledger, checks, ensure, ledger, many, scaled, times};
 
 use subject::extend::{accept_patiently, connect_any, write_all, write_all_vectored};
 use subject::{Async, TcpListener, TcpStream, connected};
@@ -43,13 +47,25 @@ checks! {
         );
         let (attempts, rung) = (attempts.get(), bell.rung());
         ensure!(attempts == 1, "wrong-result", "{attempts} attempts were made; 1 is needed.");
-        ensure!(rung == 0, "busy-poll", "The waker was woken {rung} times by a poll that was ready.");
+        ensure!(
+            rung == 0,
+            "busy-poll",
+            "The waker was woken {rung} by a poll that was ready.",
+            rung = times(rung)
+        );
+        let kept = Arc::strong_count(&bell);
+        ensure!(
+            kept == 2,
+            "extra-call",
+            "A byte was there to be read, and was read. The reactor was told to watch the descriptor all the same: \
+             it has the waker of this poll."
+        );
         let calls = ledger().count(Event::Call("fcntl"));
         ensure!(
             calls == 0,
             "extra-call",
-            "Beside the attempt there were {calls} calls of fcntl. The descriptor does not block, and 0 \
-             are needed."
+            "Beside the attempt there were {calls} of fcntl. The descriptor does not block, and 0 \
+             are needed.", calls = many(calls, "call")
         );
     }
 
@@ -81,6 +97,14 @@ checks! {
                 answer.is_pending(),
                 "not-asked",
                 "The pipe is empty, and poll {poll} answered {answer:?}."
+            );
+            let made = many(attempts.get(), "attempt");
+            ensure!(
+                attempts.get() == poll,
+                "extra-call",
+                "The pipe is empty. {} made {made}; needed: {poll}. What comes after an attempt is not missed: it \
+                 ends the wait.",
+                many(poll, "poll")
             );
         }
     }
@@ -137,8 +161,8 @@ checks! {
         ensure!(
             (first, second) == (0, 1),
             "lost-wake",
-            "Polled with two wakers, one after the other, it woke the first {first} times and the \
-             second {second} times; needed are 0 and 1."
+            "Polled with two wakers, one after the other, it woke the first {first} and the \
+             second {second}; needed are 0 and 1.", second = times(second), first = times(first)
         );
     }
 
@@ -246,6 +270,34 @@ checks! {
             result == Err(ErrorKind::WouldBlock),
             "not-asked",
             "Nobody has answered yet, and `connected` gave {result:?}; `WouldBlock` is needed."
+        );
+    }
+
+    /// An error of either question is an answer: it is no "not yet", and no "connected".
+    "10.2" fn what_cannot_be_asked_is_an_error() {
+        const UNKNOWN: &[(&str, i32)] = &[("getsockopt", libc::ENOBUFS)];
+        let (ours, _theirs) = pair();
+        sys::inject(Some(all(UNKNOWN)));
+        let result = connected(&ours).map_err(|error| error.raw_os_error());
+        sys::inject(None);
+        // Whoever asks the socket past `sys` has not met the error.
+        let asked = ledger().count(Event::Call("getsockopt"));
+        ensure!(
+            asked == 0 || result == Err(Some(libc::ENOBUFS)),
+            "wrong-result",
+            "The question for `SO_ERROR` failed with `ENOBUFS`, and `connected` gave {result:?}; that error is \
+             needed."
+        );
+        // Its peer has an address, and one that is neither IPv4 nor IPv6.
+        let (other, _peer) = UnixStream::pair().unwrap();
+        let socket = net::TcpStream::from(OwnedFd::from(other));
+        let needed = socket.peer_addr().map_err(|error| error.kind()).expect_err("no such address");
+        let result = connected(&socket).map_err(|error| error.kind());
+        ensure!(
+            result != Err(ErrorKind::WouldBlock),
+            "wrong-result",
+            "The question for the peer failed with `{needed:?}`, and `connected` gave {result:?}: \"not yet\". \
+             Whoever is told so asks again without end. Only `NotConnected` means that."
         );
     }
 
@@ -422,7 +474,8 @@ checks! {
             ensure!(
                 calls == needed,
                 "wrong-result",
-                "1000 bytes in writes of {take} took {calls} calls; {needed} are enough."
+                "1000 bytes in writes of {take} took {calls}; needed: {needed}.",
+                calls = many(calls, "call")
             );
         }
     }
@@ -481,24 +534,55 @@ checks! {
         ensure!(
             tries <= 50,
             "busy-poll",
-            "200 ms without a free descriptor took {tries} calls of accept; 10 are plenty."
+            "200 ms without a free descriptor took {} of accept; 50 are more than enough.",
+            many(tries, "call")
+        );
+    }
+
+    /// It is a future that waits, and not the thread: the others have their turns meanwhile.
+    "10.6" fn others_have_their_turns() {
+        let (listener, _client) = knocked();
+        let (_, (turns, tries)) = block_on(async {
+            fail_accept(libc::EMFILE);
+            let (begun, mut turns) = (Instant::now(), 0);
+            let other = async {
+                while begun.elapsed() < Duration::from_millis(100) {
+                    yield_now().await;
+                    turns += 1;
+                }
+                sys::inject(None);
+                (turns, ledger().count(Event::Call("accept")))
+            };
+            join(accept_patiently(&listener), other).await
+        });
+        let (turns_had, tries_made) = (many(turns, "turn"), many(tries, "call"));
+        ensure!(
+            turns > 3 * tries,
+            "waits-for-one",
+            "Beside {tries_made} of accept without a free descriptor, another future that gave way over and over \
+             had {turns_had}. Between two tries there is time for many: the thread slept."
         );
     }
 
     /// Descriptors are not the only thing that may be short.
     "10.6" fn waits_for_whatever_is_short() {
         let (listener, _client) = knocked();
-        for (name, errno) in
-            [("ENFILE", libc::ENFILE), ("ENOBUFS", libc::ENOBUFS), ("ENOMEM", libc::ENOMEM)]
-        {
+        for (name, errno, limit) in [
+            ("ENFILE", libc::ENFILE, 30),
+            ("ENOBUFS", libc::ENOBUFS, 30),
+            ("ENOMEM", libc::ENOMEM, 30),
+            // Longer than one pause, or a few.
+            ("EMFILE", libc::EMFILE, 600),
+        ] {
             fail_accept(errno);
-            let limit = Duration::from_millis(30);
+            let limit = Duration::from_millis(limit);
             let accepted = block_on(timeout(limit, accept_patiently(&listener)));
             sys::inject(None);
             ensure!(
                 accepted.is_err(),
                 "wrong-result",
-                "accept failed with `{name}`, which may pass, and it did not wait: {accepted:?}."
+                "accept failed with `{name}` for {} ms, which may pass, and it did not wait: {accepted:?}.",
+                limit.as_millis()
             );
         }
     }

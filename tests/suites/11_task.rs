@@ -25,7 +25,8 @@ use crate::support::schedules::{
     Orders, actor, every_order, in_one_step_with_the_next, note, points, wait_until,
 };
 use crate::support::{
-    Bell, Drops, allocated_bytes, allocations, checks, ensure, fail, later, panics, self_wakes,
+    Bell, Drops, allocated_bytes, allocations, checks, ensure, fail, later, many, panics,
+    self_wakes, times,
 };
 
 use subject::extend::{BUDGET, Crew, Nursery, unhurried};
@@ -109,6 +110,22 @@ checks! {
         ensure!(done == 3, "never-polled", "A task has 3 steps. After 50 turns of the root {done} were done.");
     }
 
+    /// A task that is over is known to be over.
+    "11.3" with "11.1" "11.2" fn an_end_is_known() {
+        let (before, after) = run(async {
+            let task = spawn(yield_now());
+            let before = task.is_finished();
+            give_way(50).await;
+            (before, task.is_finished())
+        });
+        ensure!(
+            (before, after) == (false, true),
+            "stuck",
+            "A task was ready at its second poll. `is_finished()` of its handle gave {before} before the first and \
+             {after} long after the second. It looks at the state, which is `DONE` when the task is over: 11.1 says so."
+        );
+    }
+
     /// A task that is over is not polled again, whatever wakes come: in its last poll, or later.
     "11.3" with "11.1" "11.2" fn not_after_its_end() {
         let (polls, kept) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(None::<Waker>)));
@@ -148,8 +165,11 @@ checks! {
             "polled-after-ready",
             "A task was ready at its second poll, and woken in it and later. {}",
             match escaped {
-                Some(text) => format!("It went into the queue again, and its turn ended in a panic: {text}."),
-                None => format!("It was polled {polls} times."),
+                Some(text) => format!(
+                    "After its end it went into the queue again, and its turn ended in a panic: {text}. Whether a \
+                     wake queues it is said by its state: 11.1 leaves one behind at the end, and 11.2 looks at it."
+                ),
+                None => format!("It was polled {polls}.", polls = times(polls)),
             }
         );
     }
@@ -178,7 +198,7 @@ checks! {
             "A task woke itself in its first poll, and another one woke it before its second, which was ready. {}",
             match escaped {
                 Some(text) => format!("It stood in the queue twice, and that ended in a panic: {text}."),
-                None => format!("It was polled {polls} times."),
+                None => format!("It was polled {polls}.", polls = times(polls)),
             }
         );
     }
@@ -363,8 +383,9 @@ checks! {
         ensure!(
             (polls, rung) == (1, 0),
             "busy-poll",
-            "A handle was polled 6 times while its task was waiting. The task was polled {polls} times, and \
-             whoever awaited it was woken {rung} times; needed are 1 and 0."
+            "A handle was polled 6 times while its task was waiting. The task was polled {polls}, and \
+             whoever awaited it was woken {rung}; needed are 1 and 0.",
+            rung = times(rung), polls = times(polls)
         );
     }
 
@@ -380,10 +401,17 @@ checks! {
         });
         let (first, second) = (first.rung(), second.rung());
         ensure!(
+            (first, second) != (0, 0),
+            "never-woken",
+            "A handle was polled with one waker, and then twice with another. When its task was over, it woke \
+             neither: what waited there was not told."
+        );
+        ensure!(
             (first, second) == (0, 1),
             "old-waker",
             "A handle was polled with one waker, and then twice with another. When its task was over, it \
-             woke the first {first} times and the second {second} times; needed are 0 and 1."
+             woke the first {first} and the second {second}; needed are 0 and 1.",
+            second = times(second), first = times(first)
         );
     }
 
@@ -568,12 +596,18 @@ checks! {
             ensure!(given <= BUDGET, "waits-for-one", "It gave {given} items in a row; {BUDGET} are allowed.");
         }
         let rung = bell.rung();
-        ensure!(rung > 0, "never-woken", "After {given} items it was pending, and woke nobody.");
+        ensure!(
+            rung > 0,
+            "never-woken",
+            "After {given} it was pending, and woke nobody.",
+            given = many(given, "item")
+        );
         let next = stream.poll_next_unpin(&mut cx);
         ensure!(
             next == Poll::Ready(Some(given)),
             "data-lost",
-            "After {given} items and a turn of others the next one is {given}, and it gave {next:?}."
+            "After {items} and a turn of others the next one is {given}, and it gave {next:?}.",
+            items = many(given, "item")
         );
     }
 
@@ -597,7 +631,12 @@ checks! {
             "wrong-result",
             "1,000 items were given out in rows of {rows:?} and {row}; the budget is {BUDGET}."
         );
-        ensure!(rung == 7, "busy-poll", "It let others in 7 times, and woke itself {rung} times.");
+        ensure!(
+            rung == 7,
+            "busy-poll",
+            "It let others in 7 times, and woke itself {rung}.",
+            rung = times(rung)
+        );
     }
 
     /// A stream that has waited has let others in already.
@@ -618,7 +657,8 @@ checks! {
             (rung, pendings) == (0, 10),
             "busy-poll",
             "A stream that was pending 10 times of 1,000, so never ready {BUDGET} times in a row, was \
-             pending {pendings} times and woke its task {rung} times; 10 and 0 are needed."
+             pending {pendings} and woke its task {rung}; 10 and 0 are needed.",
+            rung = times(rung), pendings = times(pendings)
         );
     }
 

@@ -14,7 +14,9 @@ use under_await::ch04_park::block_on;
 use under_await::ch05_handoff::thread_sleep;
 use under_await::ledger::watch;
 
-use crate::support::{Bell, DropToken, Drops, allocations, checks, ensure, fail, panics, scaled};
+use crate::support::{
+    Bell, DropToken, Drops, allocations, checks, ensure, fail, many, panics, scaled, times,
+};
 
 use subject::extend::{Unordered, both, join_fairly, join3, try_both};
 use subject::{WokenList, join_all, maybe_done, try_join_all};
@@ -43,7 +45,8 @@ checks! {
         let polls = key.polls();
         ensure!(
             polls == 2, "polled-after-ready",
-            "The future was pending at its first poll and ready at its second. It was polled {polls} times."
+            "The future was pending at its first poll and ready at its second. It was polled {polls}.",
+            polls = times(polls)
         );
         let rung = bell.rung();
         ensure!(
@@ -122,7 +125,12 @@ checks! {
             let mut both = pin!(both(yields(3), yields(5)));
             while poll_once(both.as_mut()).is_pending() {}
         });
-        ensure!(count == 0, "allocates", "A `join!` of two made {count} allocations; 0 are needed.");
+        ensure!(
+            count == 0,
+            "allocates",
+            "A `join!` of two made {count}; 0 are needed.",
+            count = many(count, "allocation")
+        );
     }
 
     /// When all goes well, `try_join!` is `Ok` of all.
@@ -182,9 +190,9 @@ checks! {
         );
         let polls = polls.get();
         ensure!(
-            polls == 1, "out-of-step",
-            "The first branch failed at the second poll. The branch after it was polled {polls} times; 1 is \
-             needed."
+            polls == 1, "stuck",
+            "The first branch failed at the second poll, and that is the answer. The branch after it was \
+             polled {polls} times, the last time in that poll; 1 is needed."
         );
     }
 
@@ -352,8 +360,8 @@ checks! {
         let count = allocations(|| (0..50).for_each(|_| drop(poll_once(all.as_mut()))));
         ensure!(
             count <= 100, "allocates",
-            "In 50 polls of a `join_all`, each of its 8 children was polled 50 times, and that made {count} \
-             allocations. Their wakers were made with the join."
+            "In 50 polls of a `join_all`, each of its 8 children was polled 50 times, and that made {count}. \
+             Their wakers were made with the join.", count = many(count, "allocation")
         );
     }
 
@@ -443,9 +451,9 @@ checks! {
         );
         let last = last.get();
         ensure!(
-            last == 2, "out-of-step",
-            "The third child failed at its third poll. The fourth one was polled {last} times; 2 are needed: \
-             after an error nobody is polled."
+            last == 2, "stuck",
+            "The third child failed at its third poll. The fourth one was polled {last}; 2 are needed: \
+             after an error nobody is polled.", last = times(last)
         );
     }
 
@@ -591,8 +599,8 @@ checks! {
         let forgotten = came.iter().filter(|answer| answer.is_pending()).count();
         ensure!(
             forgotten == 0, "lost-wake",
-            "Four were woken and ready, and the set was asked four times: {forgotten} times it answered \
-             `Pending`. A future that was woken is still to be polled."
+            "Four were woken and ready, and the set was asked four times: {forgotten} it answered \
+             `Pending`. A future that was woken is still to be polled.", forgotten = times(forgotten)
         );
         let needed = [2, 0, 3, 1].map(|n| Poll::Ready(Some(n)));
         ensure!(

@@ -25,8 +25,8 @@ use crate::support::cuts::{POLLS, SENT, cut, row, same_bytes};
 use crate::support::net::pair;
 use crate::support::schedules::{Actor, actor, every_order, point, wait_until};
 use crate::support::{
-    Bell, DropToken, Drops, Event, Ledger, allocations, checks, cloning, ensure, fail, later, ledger,
-    panics, scaled,
+    Bell, DropToken, Drops, Event, Ledger, allocations, checks, cloning, ensure, fail, later,
+    ledger, many, panics, scaled, times,
 };
 
 use subject::extend::{Loss, Messages, Operation, loss, timeout, with_heartbeat};
@@ -52,7 +52,7 @@ checks! {
             asked == [1, 1] && rung == 0,
             "busy-poll",
             "Neither was ready. In one poll of the race the two were polled {asked:?} times, and the \
-             race woke itself {rung} times. Needed are [1, 1] and 0: the two will wake it."
+             race woke itself {rung}. Needed are [1, 1] and 0: the two will wake it.", rung = times(rung)
         );
     }
 
@@ -117,7 +117,7 @@ checks! {
         let count = allocations(|| {
             let _ = step(pin!(race(pending::<()>(), ready(1))), Waker::noop());
         });
-        ensure!(count == 0, "allocates", "One race made {count} allocations.");
+        ensure!(count == 0, "allocates", "One race made {count}.", count = many(count, "allocation"));
     }
 
     /// Every branch is asked, once around from where chance says.
@@ -241,7 +241,7 @@ checks! {
             seen == 2 && drops.count() == 2,
             "still-there",
             "One of three branches won. When its expression ran, {seen} of the 2 others had been \
-             dropped, and in the end they were dropped {} times.", drops.count()
+             dropped, and in the end they were dropped {}.", times(drops.count())
         );
     }
 
@@ -591,7 +591,8 @@ checks! {
                 fail!(
                     "starves",
                     "A beat every 1 ms that takes 2 ms: the next one is always due. There were 60 beats, \
-                     and the work, which gives way 3 times, was polled {polls} times and has not ended."
+                     and the work, which gives way 3 times, was polled {polls} and has not ended.",
+                    polls = times(polls)
                 );
             }
         };
@@ -608,7 +609,12 @@ checks! {
         let _ = block_on(timeout(Duration::from_millis(30), forever));
         let seen = beats.get();
         ensure!(drops.count() == 1, "still-there", "It was dropped, and its work was not.");
-        ensure!(seen > 1, "wrong-result", "30 ms with a beat every 5 ms, and it beat {seen} times.");
+        ensure!(
+            seen > 1,
+            "wrong-result",
+            "30 ms with a beat every 5 ms, and it beat {seen}.",
+            seen = times(seen)
+        );
         let timers = pending_timers();
         ensure!(timers == 0, "piles-up", "It was dropped, and {timers} timers are left.");
     }
@@ -668,8 +674,8 @@ checks! {
         ensure!(
             reads == 4,
             "extra-call",
-            "\"ab\", an error, \"cd\" and \"efgh\" took {reads} reads. Needed: 4, each with room for all \
-             that is missing."
+            "\"ab\", an error, \"cd\" and \"efgh\" took {reads}. Needed: 4, each with room for all \
+             that is missing.", reads = many(reads, "read")
         );
     }
 

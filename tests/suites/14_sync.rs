@@ -18,7 +18,7 @@ use crate::support::schedules::{
     Actor, actor, every_order, pass_free_locks, point, wait_until,
 };
 use crate::support::{
-    Bell, DropToken, Drops, Event, allocations, checks, ensure, fail, ledger, scaled,
+    Bell, DropToken, Drops, Event, allocations, checks, ensure, fail, ledger, many, scaled, times,
 };
 
 use subject::extend::{Broadcast, Gate, RecvError, Subscriber, sink};
@@ -308,14 +308,19 @@ checks! {
             kept
         };
         let kept = wait(1);
-        ensure!(kept == 0, "piles-up", "It was called, and the list has {kept} clones of its waker.");
+        ensure!(
+            kept == 0,
+            "piles-up",
+            "It was called, and the list has {kept} of its waker.",
+            kept = many(kept, "clone")
+        );
         // Each puts its future into a box, and that is all.
         let grown = allocations(|| _ = wait(200)) - 200;
         ensure!(
             grown == 0,
             "piles-up",
-            "200 waits, each over before the next began: something grew {grown} times. One that has \
-             gone on has to leave the queue."
+            "200 waits, each over before the next began: something grew {grown}. One that has \
+             gone on has to leave the queue.", grown = times(grown)
         );
     }
 
@@ -374,7 +379,12 @@ checks! {
         note("A is dropped");
         drop(first);
         let kept = owners(&gone);
-        ensure!(kept == 0, "piles-up", "A waited and was dropped. {kept} clones of its waker are kept.");
+        ensure!(
+            kept == 0,
+            "piles-up",
+            "A waited and was dropped, and there is still {kept} of its waker.",
+            kept = many(kept, "clone")
+        );
         note("unlocked");
         drop(guard);
         let rung = (gone.rung(), second.bell.rung());
@@ -799,7 +809,12 @@ checks! {
         };
         exchange(2);
         let count = allocations(|| exchange(100));
-        ensure!(count == 0, "allocates", "400 messages took {count} allocations.");
+        ensure!(
+            count == 0,
+            "allocates",
+            "400 messages took {count}.",
+            count = many(count, "allocation")
+        );
     }
 
     /// Every subscriber gets every message, and learns of the end.
@@ -916,7 +931,12 @@ checks! {
         note("A is dropped");
         drop(first);
         let kept = owners(&gone);
-        ensure!(kept == 0, "piles-up", "A waited and was dropped. {kept} clones of its waker are kept.");
+        ensure!(
+            kept == 0,
+            "piles-up",
+            "A waited and was dropped, and there is still {kept} of its waker.",
+            kept = many(kept, "clone")
+        );
         note("the gate is opened");
         gate.open();
         let rung = second.bell.rung();
@@ -948,7 +968,12 @@ checks! {
         note("B, which is through, is dropped");
         drop(second);
         let rung = third.bell.rung();
-        ensure!(rung == 0, "woken-for-nothing", "There is no pass left, and C was woken {rung} times.");
+        ensure!(
+            rung == 0,
+            "woken-for-nothing",
+            "There is no pass left, and C was woken {rung}.",
+            rung = times(rung)
+        );
         // One that was woken, and finds that another was faster, has nothing to pass on either.
         let mut fourth = Waiting::new("D", gate.enter());
         fourth.waits();
@@ -958,7 +983,12 @@ checks! {
         note("E has the pass; C is dropped");
         drop(third);
         let rung = fourth.bell.rung();
-        ensure!(rung == 0, "woken-for-nothing", "There is no pass left, and D was woken {rung} times.");
+        ensure!(
+            rung == 0,
+            "woken-for-nothing",
+            "There is no pass left, and D was woken {rung}.",
+            rung = times(rung)
+        );
     }
 
     /// One wake for one pass: a dropped `Enter` wakes the first waiter, or nobody.
@@ -996,7 +1026,12 @@ checks! {
         note("A, which is through, is dropped");
         waiting[0] = None;
         let rung = waiting[2].iter().map(|enter| enter.bell.rung()).sum::<u32>();
-        ensure!(rung == 0, "woken-for-nothing", "A was through, and B is to come. C was woken {rung} times.");
+        ensure!(
+            rung == 0,
+            "woken-for-nothing",
+            "A was through, and B is to come. C was woken {rung}.",
+            rung = times(rung)
+        );
     }
 
     /// A dropped `Enter` wakes the next when the lock is free, and drops its waker then.

@@ -228,6 +228,23 @@ pub fn panics(f: impl FnOnce()) -> Option<String> {
     Some(text_of(&*payload).unwrap_or_default())
 }
 
+/// What a check knows of a sleep without an end: the tag, and what it means.
+pub type Asleep = fn() -> (&'static str, &'static str);
+
+/// See [`if_it_sleeps`].
+static ASLEEP: Mutex<Option<Asleep>> = Mutex::new(None);
+
+/// From now on, if this check does not come to an end because its thread sleeps, the reader is told what
+/// `told` says. The ledger knows of polls and wakes, and not why a thread that makes none sleeps.
+pub fn if_it_sleeps(told: Asleep) {
+    *ASLEEP.lock().unwrap() = Some(told);
+}
+
+/// What the check has to say of its sleep, if it sleeps.
+pub fn asleep() -> Option<(&'static str, &'static str)> {
+    ASLEEP.lock().unwrap().map(|told| told())
+}
+
 /// The message of a panic.
 pub fn text_of(payload: &(dyn Any + 'static)) -> Option<String> {
     let text = payload.downcast_ref::<&str>().map(|text| text.to_string());

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use under_await::ledger::{Entry, Event, Ledger};
 
-use super::exam::{Check, Verdict};
+use super::exam::{self, Check, Verdict};
+use super::many;
 
 /// How many lines of a ledger a reader is shown.
 const LINES: usize = 8;
@@ -51,9 +52,13 @@ pub const TAGS: &[(&str, &str)] = &[
     ("allocates", "the fast path does not allocate"),
     ("panicked", "a panic is for mistakes of the caller, and there was none"),
     ("crashed", "calls come to an end, and what `unsafe` promises is true"),
-    ("misread", "0 bytes are the end, `EAGAIN` is not yet, `EINTR` is once more"),
+    (
+        "misread",
+        "0 bytes are the end, `EAGAIN` is not yet, `EINTR` is once more, and the rest are errors",
+    ),
     ("waits-for-one", "a wait for many is a wait for all of them at once, and none holds it up"),
     ("spins", "while nothing has come, nothing is asked: the thread sleeps"),
+    ("both-wait", "whoever waits for the other side has told it all that it waits for"),
     ("slept-through", "what comes before the sleep ends it as well"),
     ("too-early", "a wait lasts as long as it was asked to, or longer"),
     ("data-lost", "what was written is read: all of it, once, in order"),
@@ -158,6 +163,7 @@ pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'stat
     let polls = ledger.count(Event::Poll);
     let wakes = ledger.count(Event::Wake);
     let calls = calls(ledger);
+    let told = exam::asleep();
     let spins = busy.is_some_and(|busy| busy > ledger.quiet() / 20 && busy > limit / 50);
     let (tag, why) = if spins {
         let inside = last(Event::Poll) > last(Event::Pending).max(last(Event::Ready));
@@ -177,6 +183,8 @@ pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'stat
         ("never-returns", "The last poll goes on and on, one system call after the other.")
     } else if polls == 0 && calls > 1000 {
         ("spins", "It makes the same system calls over and over, and nothing comes of it.")
+    } else if let Some(told) = told {
+        told
     } else if polls == 0 && calls > 0 {
         ("slept-through", "It sleeps in a system call, and nothing that comes ends the sleep.")
     } else if polls == 0 && wakes > 0 {
@@ -218,8 +226,11 @@ fn happened(ledger: &Ledger) -> String {
         let polls = ledger.count(Event::Poll);
         let wakes = ledger.count(Event::Wake);
         let _ = match polls + wakes {
-            0 => writeln!(text, "  … and so on: {} lines in all", ledger.lines()),
-            _ => writeln!(text, "  … and so on: {polls} polls and {wakes} wakes in all"),
+            0 => writeln!(text, "  … and so on: {} in all", many(ledger.lines(), "line")),
+            _ => {
+                let (polls, wakes) = (many(polls, "poll"), many(wakes, "wake"));
+                writeln!(text, "  … and so on: {polls} and {wakes} in all")
+            }
         };
     }
     text.trim_end().to_owned()
