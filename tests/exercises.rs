@@ -474,21 +474,35 @@ fn every_mistake_is_turned_down_with_its_tag() {
         told.push((mistake.tag, root().join("chapters").join(&key).with_extension("txt")));
         keys.push((key, mistake.check));
     }
-    let verdicts = verdicts("every_mistake_is_turned_down_with_its_tag", &keys);
-    for (((key, check), (expected, file)), verdict) in keys.iter().zip(told).zip(verdicts) {
-        let Verdict::Fail(tag, text) = &verdict else { panic!("{key}: {verdict:?}") };
-        assert_eq!(tag, expected, "{key} was told: {text}");
-        let limit = |limit: Duration| format!("after {} ms.", limit.as_millis());
-        // What is written is what a reader sees whose machine is not busy, wherever the project is.
-        let wanted = story::lesson(check, tag, text).replace(&limit(scaled(LIMIT)), &limit(LIMIT));
-        let wanted = wanted.replace(&format!("{}/", root().display()), "");
-        let same = |told: String| timeless(&told) == timeless(&wanted);
-        if std::env::var_os("BLESS").is_some() && !fs::read_to_string(&file).is_ok_and(same) {
-            fs::write(&file, wrapped(&wanted)).unwrap();
-        }
-        let stale = "is stale: BLESS=1 cargo test --test exercises";
-        assert_eq!(timeless(&read(&file)), timeless(&wanted), "{} {stale}", file.display());
+    let name = "every_mistake_is_turned_down_with_its_tag";
+    let mut told = keys.into_iter().zip(told).collect::<Vec<_>>();
+    // What happens on a busy machine may happen in another order, and take more lines.
+    for another in (0..5).rev() {
+        let keys = told.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+        let mut verdicts = verdicts(name, &keys).into_iter();
+        told.retain(|((key, check), (expected, file))| {
+            let verdict = verdicts.next().expect("one for each");
+            let Verdict::Fail(tag, text) = &verdict else { panic!("{key}: {verdict:?}") };
+            assert_eq!(tag, expected, "{key} was told: {text}");
+            let wanted = as_told(check, tag, text);
+            if another > 0 || std::env::var_os("BLESS").is_none() {
+                let same = |told: String| timeless(&told) == timeless(&wanted);
+                return !fs::read_to_string(&*file).is_ok_and(same);
+            }
+            fs::write(file, wrapped(&wanted)).unwrap();
+            false
+        });
     }
+    let stale = told.iter().map(|(_, (_, file))| file).collect::<Vec<_>>();
+    assert!(stale.is_empty(), "{stale:?} are stale: BLESS=1 cargo test --test exercises");
+}
+
+/// What a reader is told whose machine is not busy, wherever the project is.
+fn as_told(check: &Check, tag: &str, text: &str) -> String {
+    let limit = |limit: Duration| format!("after {} ms.", limit.as_millis());
+    story::lesson(check, tag, text)
+        .replace(&limit(scaled(LIMIT)), &limit(LIMIT))
+        .replace(&format!("{}/", root().display()), "")
 }
 
 /// `text` with its long lines broken, so that all of it is seen on a page.

@@ -196,15 +196,22 @@ checks! {
         here.set_nonblocking(true).unwrap();
         while (&here).write(&[0; 4096]).is_ok() {}
         (&there).write_all(b"!").unwrap();
+        let (read, is_read) = mpsc::channel();
         let helper = in_a_thread(move || {
-            thread::sleep(Duration::from_millis(30));
+            let _ = is_read.recv();
             let mut bytes = vec![0; 1 << 20];
             while (&there).read(&mut bytes).is_ok_and(|length| length == bytes.len()) {}
             there
         });
-        let (read, write) = block_on(join(watch("to read", readable(&here)), async {
-            watch("to write", writable(&here)).await.map(|()| room(&here))
-        }));
+        // There is no room before the byte was reported, and this side is asked first.
+        let (write, read) = block_on(join(
+            async { watch("to write", writable(&here)).await.map(|()| room(&here)) },
+            async {
+                let ready = watch("to read", readable(&here)).await;
+                let _ = read.send(());
+                ready
+            },
+        ));
         read.unwrap();
         ensure!(
             write.unwrap(),
