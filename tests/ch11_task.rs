@@ -1073,7 +1073,8 @@ fn a_task_that_is_being_dropped_is_not_over_yet() {
                 if aborted {
                     slot.borrow().as_ref().unwrap().abort();
                 }
-                (yield_now().await, yield_now().await);
+                yield_now().await;
+                yield_now().await;
                 let handle = slot.take().unwrap();
                 assert_eq!(handle.await.is_err(), aborted);
             }

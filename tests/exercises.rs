@@ -487,7 +487,7 @@ fn every_mistake_is_turned_down_with_its_tag() {
             let wanted = as_told(check, tag, text);
             if another > 0 || std::env::var_os("BLESS").is_none() {
                 let same = |told: String| timeless(&told) == timeless(&wanted);
-                return !fs::read_to_string(&*file).is_ok_and(same);
+                return !fs::read_to_string(file).is_ok_and(same);
             }
             fs::write(file, wrapped(&wanted)).unwrap();
             false
