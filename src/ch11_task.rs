@@ -36,6 +36,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use crate::budget::Budget;
 use crate::ch03_waker::waker_ref;
+use crate::ch05_handoff::wake_all;
 use crate::ch08_poll::Root;
 use crate::ch09_timer::wait;
 
@@ -219,7 +220,7 @@ impl Runtime {
     /// Polls a task. Nothing is borrowed meanwhile: it may spawn, wake and abort.
     fn run(&self, number: u32) {
         let task = self.tasks.borrow()[number as usize].clone().expect("a queued task is not over");
-        if contained(|| task.run(None)) != Some(false) {
+        if task.run(None) {
             self.tasks.borrow_mut()[number as usize] = None;
             self.free.borrow_mut().push(number);
             contained(|| drop(task));
@@ -308,7 +309,7 @@ impl<T> Run for Task<T> {
         self.future.set(future);
         let Poll::Ready(result) = polled else { return false };
         self.result.set(Some(result));
-        self.awaiting.take().inspect(Waker::wake_by_ref);
+        wake_all(self.awaiting.take());
         true
     }
 }
