@@ -25,7 +25,7 @@ pub mod sync {
 }
 
 use support::within;
-use under_await::{budget, ch03_waker, ch08_poll, ch09_timer};
+use under_await::{budget, ch03_waker, ch05_handoff, ch08_poll, ch09_timer};
 
 #[path = "../src/ch11_task.rs"]
 #[allow(dead_code, unreachable_pub)]

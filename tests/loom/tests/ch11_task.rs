@@ -70,7 +70,7 @@ use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use ch08_poll::Root;
 use ch11_task::{block_on, spawn};
-use under_await::{budget, ch03_waker};
+use under_await::{budget, ch03_waker, ch05_handoff};
 
 #[path = "../../../src/ch11_task.rs"]
 #[allow(dead_code, unreachable_pub, unused_imports)]
