@@ -418,14 +418,20 @@ checks! {
 
     /// A server that ends the conversation early has ended it.
     "6.6" fn a_server_that_has_heard_enough() {
-        let server = server(|stream| {
+        let (ledger, (over, is_over)) = (ledger(), mpsc::channel::<()>());
+        let server = server(move |stream| {
             stream.write_all(b"enough")?;
             stream.shutdown(Shutdown::Write)?;
-            thread::sleep(Duration::from_millis(200));
+            // Until the client has noticed, or has shown that it does not.
+            let step = scaled(Duration::from_millis(10));
+            while is_over.recv_timeout(step) == Err(mpsc::RecvTimeoutError::Timeout)
+                && ledger.count(Event::Call("poll")) <= 1000
+            {}
             Ok(())
         });
         // More than all the buffers on the way have room for.
         let output = exchange(&vec![0; 16_000_000], &server);
+        drop(over);
         let text = output.as_ref().map(|output| String::from_utf8_lossy(output));
         let right = text.as_ref().is_ok_and(|text| text == "enough");
         ensure!(right, "data-lost", "The server sent `enough`, and ended. The answer was {text:?}.");
