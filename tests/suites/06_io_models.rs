@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
+use std::mem;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -422,11 +423,16 @@ checks! {
         let server = server(move |stream| {
             stream.write_all(b"enough")?;
             stream.shutdown(Shutdown::Write)?;
-            // Until the client has noticed, or has shown that it does not.
+            // Until the client has noticed, or has shown that it does not, or sleeps.
             let step = scaled(Duration::from_millis(10));
-            while is_over.recv_timeout(step) == Err(mpsc::RecvTimeoutError::Timeout)
-                && ledger.count(Event::Call("poll")) <= 1000
-            {}
+            let (mut waits, mut still) = (0, 0);
+            while still < 20
+                && waits <= 1000
+                && is_over.recv_timeout(step) == Err(mpsc::RecvTimeoutError::Timeout)
+            {
+                let before = mem::replace(&mut waits, ledger.count(Event::Call("poll")));
+                still = if waits == before { still + 1 } else { 0 };
+            }
             Ok(())
         });
         // More than all the buffers on the way have room for.
