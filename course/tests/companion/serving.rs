@@ -52,11 +52,10 @@ impl Server {
     /// Asks for a path as it stands, with these headers, and gives what is answered.
     fn ask(&self, method: &str, path: &str, headers: &str) -> Answer {
         let mut stream = self.connect();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: book\r\nConnection: close\r\n{headers}\r\n"
-        )
-        .unwrap();
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: book\r\nConnection: close\r\n{headers}\r\n");
+        // In one piece: to a path that is none the answer comes, and the end, before the headers.
+        stream.write_all(request.as_bytes()).unwrap();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
         Answer::parse(&bytes)
