@@ -127,7 +127,7 @@ struct Header {
     aborted: AtomicBool,
     /// Its number, or `ROOT`.
     number: u32,
-    /// What each of its polls may do.
+    /// Which of its leaves its next poll passes over.
     budget: Budget,
     /// The way to its runtime, from any thread.
     remote: Arc<Remote>,

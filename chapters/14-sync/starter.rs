@@ -283,10 +283,10 @@ impl<T> Mutex<T> {
         Mutex { list: WaitList::new(1, 1, Some(value)) }
     }
 
-    /// The value, for good.
+    /// The value, for good. Panics if a guard was forgotten: it had the value.
     pub fn into_inner(self) -> T {
         let list = self.list.into_inner().expect("nobody panics under the lock");
-        list.state.expect("a guard borrows its mutex")
+        list.state.expect("no guard was forgotten")
     }
 
     /// Takes the value; an error, if somebody has it, or was called and is about to have it.
