@@ -20,6 +20,7 @@
 //! | [`ch12_join`] | a future may poll others: side by side, in one task |
 //! | [`ch13_race`] | the first wins, the rest are dropped: cancellation is `Drop` |
 //! | [`ch14_sync`] | every waiter has a ticket, and passes its call on when it is dropped |
+//! | [`ch15_serve`] | whatever could go on for ever has a limit |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -47,6 +48,8 @@ pub mod ch11_task;
 pub mod ch12_join;
 pub mod ch13_race;
 pub mod ch14_sync;
+#[cfg(unix)]
+pub mod ch15_serve;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};
@@ -76,6 +79,13 @@ pub mod time {
 #[cfg(unix)]
 pub mod net {
     pub use crate::ch10_net::{TcpListener, TcpStream, UdpSocket};
+}
+
+/// A server of connections.
+#[cfg(unix)]
+pub mod server {
+    #[doc(inline)]
+    pub use crate::ch15_serve::{Connection, Limits, serve};
 }
 
 /// Channels, and what tasks share.

@@ -1,0 +1,345 @@
+//! # Layer 15, third part · a Redis
+//!
+//! Enough of one for `redis-cli` and `redis-benchmark`: the protocol, RESP, a few commands, and
+//! channels to subscribe to. What its clients share needs no lock: it has one thread.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::io::ErrorKind::{ConnectionAborted, InvalidData, TimedOut};
+use std::mem;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::ch13_race::{on_drop, select};
+use crate::ch14_sync::{Receiver, Sender, channel};
+use crate::ch15_serve::Connection;
+use crate::ch15_serve::resp::{Parser, Reply, integer};
+
+/// How many bytes of replies there are when they are sent, though more requests are there.
+const ENOUGH: usize = 16 * 1024;
+/// How many messages may wait for a subscriber.
+const MAILBOX: usize = 1_000;
+
+/// Talks to a client until it goes: the handler for [`serve`](crate::ch15_serve::serve). It fails when
+/// the connection does, when what it is sent is no RESP, and when the client subscribes to more than
+/// it listens to.
+pub async fn talk(client: Connection, db: Rc<RefCell<Db>>) -> io::Result<()> {
+    let (mailbox, mail) = channel(MAILBOX);
+    let id = db.borrow_mut().hub.enter(mailbox);
+    let _leave = on_drop(|| db.borrow_mut().hub.leave(id));
+    let end = converse(&client, mail, &db, id).await;
+    client.close().await.and(end)
+}
+
+// ANCHOR: converse
+/// Answers requests, and delivers messages, whichever comes first.
+async fn converse(
+    client: &Connection,
+    mut mail: Receiver<Rc<[u8]>>,
+    db: &RefCell<Db>,
+    id: u64,
+) -> io::Result<()> {
+    let (mut parser, mut buffer) = (Parser::default(), [0; 4096]);
+    loop {
+        select! {
+            count = client.read(&mut buffer) => match count {
+                Ok(0) => return Ok(()),
+                Ok(count) => parser.push(&buffer[..count]),
+                // It has subscribed, and does not need to say anything.
+                Err(error) if error.kind() == TimedOut && db.borrow().hub.listens(id) => {}
+                Err(error) => return Err(error),
+            },
+            message = mail.recv() => match message {
+                Some(message) => client.write_all(&message).await?,
+                None => return Err(ConnectionAborted.into()),
+            },
+        }
+        answer(client, &mut parser, db, id).await?;
+    }
+}
+// ANCHOR_END: converse
+
+// ANCHOR: answer
+/// Answers all requests that have come. The next are read when the client has taken the replies.
+async fn answer(
+    client: &Connection,
+    parser: &mut Parser,
+    db: &RefCell<Db>,
+    id: u64,
+) -> io::Result<()> {
+    let (mut replies, mut next) = (Vec::new(), parser.next_request());
+    while let Ok(Some(request)) = &next {
+        db.borrow_mut().execute(id, request).write(&mut replies);
+        if ENOUGH <= replies.len() {
+            client.write_all(&mem::take(&mut replies)).await?;
+        }
+        next = parser.next_request();
+    }
+    if let Err(violation) = next {
+        Reply::Error(violation).write(&mut replies);
+    }
+    client.write_all(&replies).await?;
+    next.map(drop).map_err(|violation| io::Error::new(InvalidData, violation))
+}
+// ANCHOR_END: answer
+
+/// What the clients share.
+#[derive(Debug, Default)]
+pub struct Db {
+    /// The values, each under its key.
+    entries: HashMap<Vec<u8>, Entry>,
+    /// When which keys are over; the first of them is the first here.
+    deadlines: BTreeSet<(Instant, Vec<u8>)>,
+    /// Who has subscribed to what.
+    hub: Hub,
+}
+
+/// What stands under a key.
+#[derive(Debug)]
+struct Entry {
+    /// Its bytes.
+    value: Vec<u8>,
+    /// When it is over, if ever.
+    deadline: Option<Instant>,
+}
+
+/// What a command comes to, or why it cannot be done.
+type Outcome<'a> = Result<Reply<'a>, &'static str>;
+
+/// What is said of a word that is to be a number.
+const NO_INTEGER: &str = "value is not an integer or out of range";
+
+// ANCHOR: execute
+impl Db {
+    /// Does what a request of the client `id` says.
+    pub fn execute<'a>(&'a mut self, id: u64, request: &'a [Vec<u8>]) -> Reply<'a> {
+        self.remove_expired();
+        let Some((name, words)) = request.split_first() else { return Reply::Bytes(vec![]) };
+        let outcome = match (&*name.to_ascii_uppercase(), words) {
+            (b"PING", []) => Ok(Reply::Simple("PONG")),
+            (b"PING" | b"ECHO", [message]) => Ok(Reply::Bulk(Some(message))),
+            (b"GET", [key]) => Ok(self.get(key)),
+            (b"MGET", [_, ..]) => Ok(Reply::Array(words.iter().map(|key| self.get(key)).collect())),
+            (b"SET", [key, value, options @ ..]) => self.set(key, value, options),
+            (b"DEL", [_, ..]) => Ok(self.delete(words)),
+            (b"INCR", [key]) => self.increment(key),
+            (b"EXPIRE", [key, seconds]) => self.expire(key, seconds),
+            (b"TTL", [key]) => Ok(self.seconds_left(key)),
+            (b"PUBLISH", [channel, message]) => Ok(self.hub.publish(channel, message)),
+            (b"SUBSCRIBE", [_, ..]) => Ok(self.hub.subscribe(id, words)),
+            (b"UNSUBSCRIBE", _) => Ok(self.hub.unsubscribe(id, words)),
+            _ => Err("unknown command, or wrong number of arguments"),
+        };
+        outcome.unwrap_or_else(Reply::Error)
+    }
+}
+// ANCHOR_END: execute
+
+impl Db {
+    /// `GET key`
+    fn get(&self, key: &[u8]) -> Reply<'_> {
+        Reply::Bulk(self.entries.get(key).map(|entry| &*entry.value))
+    }
+
+    /// `SET key value [NX] [EX seconds | PX milliseconds]`
+    fn set<'a>(&mut self, key: &[u8], value: &[u8], mut options: &[Vec<u8>]) -> Outcome<'a> {
+        let (mut deadline, mut only_new) = (None, false);
+        while let [option, rest @ ..] = options {
+            match (&*option.to_ascii_uppercase(), rest) {
+                (b"NX", _) => (only_new, options) = (true, rest),
+                (b"EX", [time, rest @ ..]) => {
+                    (deadline, options) = (Some(after(time, 1000)?), rest)
+                }
+                (b"PX", [time, rest @ ..]) => (deadline, options) = (Some(after(time, 1)?), rest),
+                _ => return Err("syntax error"),
+            }
+        }
+        if only_new && self.entries.contains_key(key) {
+            return Ok(Reply::Bulk(None));
+        }
+        self.insert(key, value.to_vec(), deadline);
+        Ok(Reply::Simple("OK"))
+    }
+
+    /// `DEL key …`
+    fn delete(&mut self, keys: &[Vec<u8>]) -> Reply<'static> {
+        Reply::count(keys.iter().filter(|key| self.remove(key).is_some()).count())
+    }
+
+    /// `INCR key`
+    fn increment<'a>(&mut self, key: &[u8]) -> Outcome<'a> {
+        let (number, deadline) = match self.entries.get(key) {
+            Some(entry) => (integer(&entry.value).ok_or(NO_INTEGER)?, entry.deadline),
+            None => (0, None),
+        };
+        let number = number.checked_add(1).ok_or("increment or decrement would overflow")?;
+        self.insert(key, number.to_string().into(), deadline);
+        Ok(Reply::Integer(number))
+    }
+
+    /// `EXPIRE key seconds`
+    fn expire<'a>(&mut self, key: &[u8], seconds: &[u8]) -> Outcome<'a> {
+        let over = integer(seconds).ok_or(NO_INTEGER)? <= 0;
+        let deadline = if over { None } else { Some(after(seconds, 1000)?) };
+        let Some(entry) = self.remove(key) else { return Ok(Reply::Integer(0)) };
+        if !over {
+            self.insert(key, entry.value, deadline);
+        }
+        Ok(Reply::Integer(1))
+    }
+
+    /// `TTL key`: to the nearest second; -1 for ever, -2 for a key that is not there.
+    fn seconds_left(&self, key: &[u8]) -> Reply<'static> {
+        let left = self.entries.get(key).map(|entry| entry.deadline);
+        Reply::Integer(match left {
+            None => -2,
+            Some(None) => -1,
+            Some(Some(deadline)) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                (left + Duration::from_millis(500)).as_secs() as i64
+            }
+        })
+    }
+
+    /// Puts `value` under `key`, in place of what stood there.
+    fn insert(&mut self, key: &[u8], value: Vec<u8>, deadline: Option<Instant>) {
+        self.remove(key);
+        self.deadlines.extend(deadline.map(|deadline| (deadline, key.to_vec())));
+        self.entries.insert(key.to_vec(), Entry { value, deadline });
+    }
+
+    /// Removes `key`, and returns what stood there.
+    fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+        let (key, entry) = self.entries.remove_entry(key)?;
+        if let Some(deadline) = entry.deadline {
+            self.deadlines.remove(&(deadline, key));
+        }
+        Some(entry)
+    }
+
+    /// Removes the keys that are over. It is done before each command, so none ever sees one.
+    fn remove_expired(&mut self) {
+        while let Some((deadline, _)) = self.deadlines.first()
+            && *deadline <= Instant::now()
+        {
+            let (_, key) = self.deadlines.pop_first().expect("the first is there");
+            self.entries.remove(&key);
+        }
+    }
+}
+
+/// The moment that is `number` times so many milliseconds from now.
+fn after(number: &[u8], milliseconds: u64) -> Result<Instant, &'static str> {
+    let number = u64::try_from(integer(number).ok_or(NO_INTEGER)?).ok();
+    let time =
+        number.filter(|number| *number > 0).and_then(|number| number.checked_mul(milliseconds));
+    let moment = time.and_then(|time| Instant::now().checked_add(Duration::from_millis(time)));
+    moment.ok_or("invalid expire time")
+}
+
+// ANCHOR: Hub
+/// Who has subscribed to what.
+#[derive(Debug, Default)]
+struct Hub {
+    /// The clients. One that is too slow is none any more.
+    clients: BTreeMap<u64, Subscriber>,
+    /// Which of them listen to a channel.
+    channels: HashMap<Vec<u8>, BTreeSet<u64>>,
+    /// The number that was given out last.
+    latest: u64,
+}
+
+/// A client, as far as it may subscribe.
+#[derive(Debug)]
+struct Subscriber {
+    /// Where its messages go.
+    mailbox: Sender<Rc<[u8]>>,
+    /// What it listens to.
+    channels: BTreeSet<Vec<u8>>,
+}
+// ANCHOR_END: Hub
+
+// ANCHOR: publish
+impl Hub {
+    /// `PUBLISH channel message`
+    fn publish(&mut self, channel: &[u8], message: &[u8]) -> Reply<'static> {
+        let mut bytes = Vec::new();
+        let words = [b"message", channel, message].map(|word| Reply::Bulk(Some(word)));
+        Reply::Array(words.into()).write(&mut bytes);
+        // ANCHOR: todo_15_5 into every mailbox; whoever has no room is let go; how many have it now
+        let message = Rc::<[u8]>::from(bytes);
+        let listening = self.channels.get(channel).into_iter().flatten().copied();
+        let put = |id: &u64| self.clients[id].mailbox.try_send(message.clone()).is_ok();
+        let (reached, slow) = listening.partition::<Vec<_>, _>(put);
+        slow.into_iter().for_each(|id| self.leave(id));
+        Reply::count(reached.len())
+        // ANCHOR_END: todo_15_5
+    }
+}
+// ANCHOR_END: publish
+
+impl Hub {
+    /// Gives a client its number.
+    fn enter(&mut self, mailbox: Sender<Rc<[u8]>>) -> u64 {
+        self.latest += 1;
+        self.clients.insert(self.latest, Subscriber { mailbox, channels: BTreeSet::new() });
+        self.latest
+    }
+
+    /// The client `id` is gone, or has to go: its mailbox ends.
+    fn leave(&mut self, id: u64) {
+        let Some(client) = self.clients.remove(&id) else { return };
+        client.channels.iter().for_each(|channel| self.quit(id, channel));
+    }
+
+    /// `id` does not listen to `channel` any more.
+    fn quit(&mut self, id: u64, channel: &[u8]) {
+        let Some(listening) = self.channels.get_mut(channel) else { return };
+        listening.remove(&id);
+        if listening.is_empty() {
+            self.channels.remove(channel);
+        }
+    }
+
+    /// Whether the client `id` listens to anything.
+    fn listens(&self, id: u64) -> bool {
+        self.clients.get(&id).is_some_and(|client| !client.channels.is_empty())
+    }
+
+    /// `SUBSCRIBE channel …`
+    fn subscribe(&mut self, id: u64, channels: &[Vec<u8>]) -> Reply<'static> {
+        let mut told = Vec::new();
+        for channel in channels {
+            // It may have to go, and have asked for more before it heard of that.
+            let Some(client) = self.clients.get_mut(&id) else { break };
+            client.channels.insert(channel.clone());
+            self.channels.entry(channel.clone()).or_default().insert(id);
+            tell(&mut told, "subscribe", Some(channel), client.channels.len());
+        }
+        Reply::Bytes(told)
+    }
+
+    /// `UNSUBSCRIBE [channel …]`: without any, from all.
+    fn unsubscribe(&mut self, id: u64, channels: &[Vec<u8>]) -> Reply<'static> {
+        let Some(client) = self.clients.get_mut(&id) else { return Reply::Bytes(vec![]) };
+        let all = client.channels.iter().cloned().collect::<Vec<_>>();
+        let channels = if channels.is_empty() { &*all } else { channels };
+        let mut told = Vec::new();
+        for channel in channels {
+            client.channels.remove(channel);
+            tell(&mut told, "unsubscribe", Some(channel), client.channels.len());
+        }
+        if channels.is_empty() {
+            tell(&mut told, "unsubscribe", None, 0);
+        }
+        channels.iter().for_each(|channel| self.quit(id, channel));
+        Reply::Bytes(told)
+    }
+}
+
+/// Adds what a client is told of a change in what it listens to.
+fn tell(told: &mut Vec<u8>, change: &str, channel: Option<&[u8]>, left: usize) {
+    let words = [Reply::Bulk(Some(change.as_bytes())), Reply::Bulk(channel), Reply::count(left)];
+    Reply::Array(words.into()).write(told);
+}
