@@ -118,8 +118,8 @@ macro_rules! chapter {
                 include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suites/", $suite, ".rs"));
             }
             /// Wrong answers: what a mistake defines hides what the reference defines. Clippy would
-            /// be right about them, and take a minute for it.
-            #[cfg(not(clippy))]
+            /// be right about them, and take a minute for it; the oldest compiler learns nothing from them.
+            #[cfg(not(any(clippy, without_mistakes)))]
             pub mod mistakes {
                 $( pub mod $mistake {
                     pub mod subject {
@@ -137,9 +137,9 @@ macro_rules! chapter {
                 oracle: oracle::CHECKS,
                 not_for_the_oracle: &[$(stringify!($except)),*],
                 starter: starter::CHECKS,
-                #[cfg(clippy)]
+                #[cfg(any(clippy, without_mistakes))]
                 mistakes: &[],
-                #[cfg(not(clippy))]
+                #[cfg(not(any(clippy, without_mistakes)))]
                 mistakes: &[ $( $crate::Mistake::new(
                     stringify!($mistake),
                     include_str!(chapter!(@ $folder "/mistakes/" $mistake ".rs")),
@@ -180,7 +180,7 @@ struct Mistake {
     check: Check,
 }
 
-#[cfg_attr(clippy, allow(dead_code))]
+#[cfg_attr(any(clippy, without_mistakes), allow(dead_code))]
 impl Mistake {
     /// The first line of the file says `// [tag] check`. It is read by the compiler, which then
     /// leaves the other checks out of the program: there are thousands.
