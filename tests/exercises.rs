@@ -523,12 +523,14 @@ fn wrapped(text: &str) -> String {
 }
 
 /// What there are different numbers of from run to run.
-const UNITS: [&str; 8] = ["ms", "polls", "wakes", "waits", "calls", "lines", "beats", "turns"];
+const UNITS: [&str; 9] =
+    ["ms", "polls", "wakes", "waits", "calls", "lines", "beats", "turns", "attempts"];
 
-/// `text` without what differs from run to run: the numbers before [`UNITS`], and how wide they are. One
-/// poll is some polls.
+/// `text` without what differs from run to run: the numbers before [`UNITS`], and how wide they are, and the
+/// end of a long story. One poll is some polls.
 fn timeless(text: &str) -> String {
-    let mut words = text.split_whitespace().collect::<Vec<_>>();
+    let lines = with_a_short_story(text);
+    let mut words = lines.iter().flat_map(|line| line.split_whitespace()).collect::<Vec<_>>();
     for at in 1..words.len() {
         let word = words[at].trim_end_matches(['.', ',', ';']);
         let is = |unit: &&&str| **unit == word || unit.strip_suffix('s') == Some(word);
@@ -540,6 +542,22 @@ fn timeless(text: &str) -> String {
         }
     }
     words.join(" ")
+}
+
+/// `text` without the lines of a long story that come after those with which it begins: they depend on
+/// where a busy machine was at the time.
+fn with_a_short_story(text: &str) -> Vec<&str> {
+    let mut lines = text.lines().collect::<Vec<_>>();
+    let Some(begins) = lines.iter().position(|line| *line == "What happened:") else {
+        return lines;
+    };
+    let length = lines[begins..].iter().position(|line| line.is_empty());
+    let ends = length.map_or(lines.len(), |length| begins + length);
+    if let Some(dots) = lines[begins..ends].iter().position(|line| line.starts_with("  … ")) {
+        let dots = lines[begins + dots];
+        lines.splice(begins + 1 + story::FIRST..ends, [dots]);
+    }
+    lines
 }
 
 /// Every mistake, with its chapter.
