@@ -278,6 +278,7 @@ chapter! {
         a_handler_that_talks silence_is_the_end goes_on_after_the_end looks_everywhere
         believes_old_marks errors_are_nothing_yet refused_is_no_flags in_floating_point a_handler_with_a_ledger
         a_handler_that_prints closes_what_it_borrows says_no_end a_reset_is_the_end reads_over_the_errors
+        all_of_the_buffer flags_of_the_descriptor done_at_the_first_silence leaves_at_an_end
     }
 }
 
