@@ -285,12 +285,13 @@ chapter! {
 #[cfg(unix)]
 chapter! {
     ch07, "07-select", "07_select", ch07_select, starter_07,
-    except { other_errors_are_passed_on }
+    except { other_errors_are_passed_on what_fails_is_passed_on }
     mistakes {
         passes_over_it one_too_low interest_stays one_set_for_all the_end_stays gives_up_at_a_signal
         counts_to_the_last_one drops_while_it_borrows keeps_the_first_waker one_at_a_time
         either_will_do hears_readers_only wakes_while_it_borrows starts_over no_answer_is_no
-        one_pipe_a_round a_signal_is_an_answer leaves_it_to_the_macro
+        one_pipe_a_round a_signal_is_an_answer leaves_it_to_the_macro waits_once_more
+        does_not_look_without_time an_error_is_the_end
     }
 }
 
