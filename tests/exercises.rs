@@ -335,6 +335,8 @@ chapter! {
         waits_to_read asks_only_for_the_peer all_at_once copies_the_parts takes_nothing_for_full
         only_descriptors_are_short takes_it_as_it_comes connects_in_its_poll writes_as_to_a_file
         registers_first tries_twice without_a_peer_it_is_early sleeps_with_everybody
+        waits_for_either closes_when_it_is_through waits_for_a_full_writer waits_without_a_limit an_error_is_no_room
+        sleeps_for_a_second every_error_may_pass
     }
 }
 
