@@ -11,7 +11,13 @@ use super::exam::{self, Check, Verdict};
 use super::many;
 
 /// How many lines of a ledger a reader is shown.
-const LINES: usize = 8;
+const LINES: usize = FIRST + LAST;
+/// Of a long one, how many from its beginning: where the story starts.
+pub const FIRST: usize = 3;
+/// And how many from its end: where it went wrong. A poll, its answer, a sleep and a wake are among them.
+const LAST: usize = 5;
+/// One that is shown whole: dots take a line as well.
+const SHORT: usize = LINES + 1;
 
 /// Every tag, and the rule behind it. `chapters/symptoms.md` has an entry for each.
 pub const TAGS: &[(&str, &str)] = &[
@@ -217,23 +223,36 @@ fn happened(ledger: &Ledger) -> String {
     if entries.is_empty() {
         return String::new();
     }
+    let (first, last) = shown(&entries);
     let mut text = "\n\nWhat happened:\n".to_owned();
-    let (shown, more) = entries.split_at(entries.len().min(LINES));
-    for entry in shown {
+    for entry in first {
         let _ = writeln!(text, "  {}", line(entry));
     }
-    if !more.is_empty() {
-        let polls = ledger.count(Event::Poll);
-        let wakes = ledger.count(Event::Wake);
-        let _ = match polls + wakes {
-            0 => writeln!(text, "  … and so on: {} in all", many(ledger.lines(), "line")),
-            _ => {
-                let (polls, wakes) = (many(polls, "poll"), many(wakes, "wake"));
-                writeln!(text, "  … and so on: {polls} and {wakes} in all")
-            }
-        };
+    if first.len() < entries.len() {
+        let _ = writeln!(text, "  … {} in all", count(ledger));
+    }
+    for entry in last {
+        let _ = writeln!(text, "  {}", line(entry));
     }
     text.trim_end().to_owned()
+}
+
+/// The lines that a reader is shown, from the beginning and from the end.
+fn shown(entries: &[Entry]) -> (&[Entry], &[Entry]) {
+    match entries.len() {
+        ..=SHORT => (entries, &[]),
+        // What came after these was counted and not kept: the end is not known.
+        Ledger::LINES.. => (&entries[..LINES], &[]),
+        all => (&entries[..FIRST], &entries[all - LAST..]),
+    }
+}
+
+/// How much a ledger holds.
+fn count(ledger: &Ledger) -> String {
+    match (ledger.count(Event::Poll), ledger.count(Event::Wake)) {
+        (0, 0) => many(ledger.lines(), "line"),
+        (polls, wakes) => format!("{} and {}", many(polls, "poll"), many(wakes, "wake")),
+    }
 }
 
 /// How many system calls are in the ledger, as far as it keeps its lines.
