@@ -346,7 +346,8 @@ chapter! {
         looks_before_it_locks locks_for_each_step puts_nothing_back drops_it_in_the_map
         named_after_its_place
         asks_the_clock_first starts_the_clock_anew begins_anew sleeps_between_beats sleeps_after_each_beat
-        beats_before_it_looks sees_no_loss reads_hastily forgets_at_an_error
+        beats_before_it_looks beats_for_nobody sees_no_loss reads_hastily forgets_at_an_error
+        forgets_at_the_end a_waker_for_nothing
     }
 }
 
