@@ -350,7 +350,8 @@ chapter! {
         looks_before_it_locks locks_for_each_step puts_nothing_back drops_it_in_the_map
         named_after_its_place
         asks_the_clock_first starts_the_clock_anew begins_anew sleeps_between_beats sleeps_after_each_beat
-        beats_before_it_looks sees_no_loss reads_hastily forgets_at_an_error
+        beats_before_it_looks beats_for_nobody sees_no_loss reads_hastily forgets_at_an_error
+        forgets_at_the_end a_waker_for_nothing
     }
 }
 
@@ -360,8 +361,8 @@ chapter! {
     // sender, and allocates.
     except {
         called_in_the_order_of_arrival nobody_overtakes wakes_and_drops_wakers_unlocked
-        goes_unlocked room_goes_to_who_waits a_closed_channel a_message_allocates_nothing
-        the_room_stays_the_same wakes_senders_unlocked
+        goes_unlocked room_goes_to_who_waits a_closed_channel over_though_a_sender_was_called
+        a_message_allocates_nothing the_room_stays_the_same wakes_senders_unlocked
     }
     mistakes {
         a_crowd_for_one_place a_oneshot_for_each a_ticket_for_good asks_when_it_is_polled
@@ -370,7 +371,8 @@ chapter! {
         the_end_comes_first wakes_the_next_in_any_case wakes_under_the_lock
         asks_and_then_goes asks_and_then_leaves called_and_crossed_out calls_the_first_again
         counts_before_it_waits finds_and_then_leaves looks_and_then_counts room_for_good
-        waits_at_a_closed_door
+        waits_at_a_closed_door a_permit_in_advance a_waker_for_nothing asks_once called_and_turned_away
+        says_where_it_goes_on waits_for_itself waits_for_who_was_called
     }
 }
 

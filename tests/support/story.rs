@@ -143,6 +143,12 @@ pub fn seen(text: &str) -> String {
     text
 }
 
+/// The tag of a panic that no check asked for. Some of std's say which rule was broken.
+pub fn tag_of_panic(text: &str) -> &'static str {
+    let polled_again = text.starts_with("`async fn` resumed after completion");
+    if polled_again { "polled-after-ready" } else { "panicked" }
+}
+
 /// A panic that no check asked for.
 pub fn panicked(text: &str, at: Option<&Location<'_>>) -> String {
     // A place in std or in a crate says nothing to those who cannot look there.
@@ -175,7 +181,9 @@ pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'stat
         let inside = last(Event::Poll) > last(Event::Pending).max(last(Event::Ready));
         (
             "never-returns",
-            if inside || polls == 0 {
+            if entries.is_empty() {
+                "The code keeps the processor busy: a loop without an end."
+            } else if inside || polls == 0 {
                 "Since then the code has kept the processor busy: a loop without an end."
             } else {
                 "Since that answer nobody polls, and a loop without an end keeps the processor busy."
