@@ -241,7 +241,7 @@ fn after(number: &[u8], milliseconds: u64) -> Result<Instant, &'static str> {
 // ANCHOR: Hub
 /// Who has subscribed to what.
 #[derive(Debug, Default)]
-struct Hub {
+pub struct Hub {
     /// The clients. One that is too slow is none any more.
     clients: BTreeMap<u64, Subscriber>,
     /// Which of them listen to a channel.
@@ -263,7 +263,7 @@ struct Subscriber {
 // ANCHOR: publish
 impl Hub {
     /// `PUBLISH channel message`
-    fn publish(&mut self, channel: &[u8], message: &[u8]) -> Reply<'static> {
+    pub fn publish(&mut self, channel: &[u8], message: &[u8]) -> Reply<'static> {
         let mut bytes = Vec::new();
         let words = [b"message", channel, message].map(|word| Reply::Bulk(Some(word)));
         Reply::Array(words.into()).write(&mut bytes);
@@ -281,14 +281,14 @@ impl Hub {
 
 impl Hub {
     /// Gives a client its number.
-    fn enter(&mut self, mailbox: Sender<Rc<[u8]>>) -> u64 {
+    pub fn enter(&mut self, mailbox: Sender<Rc<[u8]>>) -> u64 {
         self.latest += 1;
         self.clients.insert(self.latest, Subscriber { mailbox, channels: BTreeSet::new() });
         self.latest
     }
 
     /// The client `id` is gone, or has to go: its mailbox ends.
-    fn leave(&mut self, id: u64) {
+    pub fn leave(&mut self, id: u64) {
         let Some(client) = self.clients.remove(&id) else { return };
         client.channels.iter().for_each(|channel| self.quit(id, channel));
     }
@@ -303,12 +303,12 @@ impl Hub {
     }
 
     /// Whether the client `id` listens to anything.
-    fn listens(&self, id: u64) -> bool {
+    pub fn listens(&self, id: u64) -> bool {
         self.clients.get(&id).is_some_and(|client| !client.channels.is_empty())
     }
 
     /// `SUBSCRIBE channel …`
-    fn subscribe(&mut self, id: u64, channels: &[Vec<u8>]) -> Reply<'static> {
+    pub fn subscribe(&mut self, id: u64, channels: &[Vec<u8>]) -> Reply<'static> {
         let mut told = Vec::new();
         for channel in channels {
             // It may have to go, and have asked for more before it heard of that.
@@ -321,7 +321,7 @@ impl Hub {
     }
 
     /// `UNSUBSCRIBE [channel …]`: without any, from all.
-    fn unsubscribe(&mut self, id: u64, channels: &[Vec<u8>]) -> Reply<'static> {
+    pub fn unsubscribe(&mut self, id: u64, channels: &[Vec<u8>]) -> Reply<'static> {
         let Some(client) = self.clients.get_mut(&id) else { return Reply::Bytes(vec![]) };
         let all = client.channels.iter().cloned().collect::<Vec<_>>();
         let channels = if channels.is_empty() { &*all } else { channels };
