@@ -136,7 +136,15 @@ where
         }
         // ANCHOR_END: todo_15_1
     }
+}
+// ANCHOR_END: accept_all
 
+// ANCHOR: run
+impl<H, F> Server<H>
+where
+    H: Fn(Connection) -> F + 'static,
+    F: Future + 'static,
+{
     /// Runs the handler of a connection. When it is over, in whatever way, the permit is back.
     async fn run(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, _alive: Sender<()>) {
         let _leave = on_drop(|| self.room.add_permits(1));
@@ -145,7 +153,7 @@ where
         race(self.cut.cancelled(), async { (self.handler)(connection).await }).await;
     }
 }
-// ANCHOR_END: accept_all
+// ANCHOR_END: run
 
 /// A client's connection to a server, with the limits that the server set.
 #[derive(Debug)]

@@ -21,6 +21,11 @@ const ENOUGH: usize = 16 * 1024;
 /// How many messages may wait for a subscriber.
 const MAILBOX: usize = 1_000;
 
+/// Where the messages for a subscriber come out.
+type Mail = Receiver<Rc<[u8]>>;
+/// What the clients share: no borrow of it lasts beyond an `.await`.
+type Shared = RefCell<Db>;
+
 /// Talks to a client until it goes: the handler for [`serve`](crate::ch15_serve::serve). It fails when
 /// the connection does, when what it is sent is no RESP, and when the client subscribes to more than
 /// it listens to.
@@ -34,12 +39,7 @@ pub async fn talk(client: Connection, db: Rc<RefCell<Db>>) -> io::Result<()> {
 
 // ANCHOR: converse
 /// Answers requests, and delivers messages, whichever comes first.
-async fn converse(
-    client: &Connection,
-    mut mail: Receiver<Rc<[u8]>>,
-    db: &RefCell<Db>,
-    id: u64,
-) -> io::Result<()> {
+async fn converse(client: &Connection, mut mail: Mail, db: &Shared, id: u64) -> io::Result<()> {
     let (mut parser, mut buffer) = (Parser::default(), [0; 4096]);
     loop {
         select! {
@@ -62,12 +62,7 @@ async fn converse(
 
 // ANCHOR: answer
 /// Answers all requests that have come. The next are read when the client has taken the replies.
-async fn answer(
-    client: &Connection,
-    parser: &mut Parser,
-    db: &RefCell<Db>,
-    id: u64,
-) -> io::Result<()> {
+async fn answer(client: &Connection, parser: &mut Parser, db: &Shared, id: u64) -> io::Result<()> {
     let (mut replies, mut next) = (Vec::new(), parser.next_request());
     while let Ok(Some(request)) = &next {
         db.borrow_mut().execute(id, request).write(&mut replies);
@@ -110,7 +105,6 @@ type Outcome<'a> = Result<Reply<'a>, &'static str>;
 /// What is said of a word that is to be a number.
 const NO_INTEGER: &str = "value is not an integer or out of range";
 
-// ANCHOR: execute
 impl Db {
     /// Does what a request of the client `id` says.
     pub fn execute<'a>(&'a mut self, id: u64, request: &'a [Vec<u8>]) -> Reply<'a> {
@@ -134,7 +128,6 @@ impl Db {
         outcome.unwrap_or_else(Reply::Error)
     }
 }
-// ANCHOR_END: execute
 
 impl Db {
     /// `GET key`
