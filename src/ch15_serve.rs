@@ -21,16 +21,20 @@
 use std::io;
 use std::io::ErrorKind::{TimedOut, WriteZero};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::budget::Budget;
+use crate::ch01_future::{poll_once, yield_now};
 use crate::ch09_timer::{Elapsed, sleep, timeout};
 use crate::ch10_net::{TcpListener, TcpStream};
 use crate::ch11_task::spawn;
 use crate::ch13_race::{CancelToken, on_drop, race, select};
-use crate::ch14_sync::{Semaphore, Sender, channel};
+use crate::ch14_sync::{Receiver, Semaphore, Sender, channel};
 
 /// Accepts connections, and runs `handler` for each, in a task of its own, until `shutdown` is ready.
 /// Then nobody is accepted any more, and each [`Connection`] comes to its end: when all that has
@@ -54,17 +58,9 @@ where
     let server = Rc::new(Server::new(limits, handler));
     // However we end, no handler stays behind.
     let _cut = on_drop(|| server.cut.cancel());
-    let (alive, mut all_gone) = channel(1);
+    let (alive, all_gone) = channel(1);
     race(shutdown, server.clone().accept_all(&listener, &alive)).await;
-    // ANCHOR: todo_15_3 nobody comes in any more; tell those who are in, and wait for them; then cut
-    drop((listener, alive));
-    server.ending.cancel();
-    // Nothing is sent: it is over when the last sender is gone.
-    let end = timeout(limits.grace, all_gone.recv()).await;
-    server.cut.cancel();
-    all_gone.recv().await;
-    end.map(drop)
-    // ANCHOR_END: todo_15_3
+    server.end(listener, alive, all_gone).await
 }
 // ANCHOR_END: serve
 
@@ -140,16 +136,24 @@ where
         }
         // ANCHOR_END: todo_15_1
     }
+}
+// ANCHOR_END: accept_all
 
+// ANCHOR: run
+impl<H, F> Server<H>
+where
+    H: Fn(Connection) -> F + 'static,
+    F: Future + 'static,
+{
     /// Runs the handler of a connection. When it is over, in whatever way, the permit is back.
     async fn run(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, _alive: Sender<()>) {
         let _leave = on_drop(|| self.room.add_permits(1));
         let (idle, ending) = (self.limits.idle, self.ending.clone());
-        let handler = async { (self.handler)(Connection { stream, peer, idle, ending }).await };
-        race(self.cut.cancelled(), handler).await;
+        let connection = Connection::new(stream, peer, idle, ending);
+        race(self.cut.cancelled(), async { (self.handler)(connection).await }).await;
     }
 }
-// ANCHOR_END: accept_all
+// ANCHOR_END: run
 
 /// A client's connection to a server, with the limits that the server set.
 #[derive(Debug)]
@@ -170,17 +174,38 @@ impl Connection {
     /// is nothing to read and the server ends. If nothing comes for too long, the error is `TimedOut`.
     /// Cancel safe.
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        // ANCHOR: todo_15_2 read; or hear that the server ends; or lose patience. In this order
+        // ANCHOR: todo_15_2 read; or, when the server ends, read what is left; or lose patience
         select! {
             biased;
             count = (&self.stream).read(buffer) => count,
-            () = self.ending.cancelled() => Ok(0),
+            () = self.ending.cancelled() => self.read_what_is_left(buffer).await,
             () = sleep(self.idle) => Err(TimedOut.into()),
         }
         // ANCHOR_END: todo_15_2
     }
 }
 // ANCHOR_END: read
+
+// ANCHOR: read_what_is_left
+impl Connection {
+    /// Reads what is there; 0 bytes, if nothing is. A read that is pending does not say that: after
+    /// a short one it waits to be told of more, and with its budget used up it waits for its turn.
+    async fn read_what_is_left(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        // A client that sends without a pause does not keep the others from their turns.
+        yield_now().await;
+        let mut stream = &self.stream;
+        let mut read = stream.read(buffer);
+        // The first look may be the one that waits to be told.
+        for _ in 0..2 {
+            let look = Budget::default().grant(1, || poll_once(Pin::new(&mut read)));
+            if let Poll::Ready(count) = look {
+                return count;
+            }
+        }
+        Ok(0)
+    }
+}
+// ANCHOR_END: read_what_is_left
 
 // ANCHOR: write_all
 impl Connection {
@@ -215,7 +240,36 @@ impl Connection {
 }
 // ANCHOR_END: close
 
+// ANCHOR: end
+impl<H> Server<H> {
+    /// Closes the listener, tells the connections, and waits for them as long as the grace lasts. Then
+    /// the rest are cut. Each connection has a clone of `alive`, and nobody sends: `all_gone` is over
+    /// when they are gone, and ours too.
+    async fn end(
+        &self,
+        listener: TcpListener,
+        alive: Sender<()>,
+        mut all_gone: Receiver<()>,
+    ) -> Result<(), Elapsed> {
+        // ANCHOR: todo_15_3 nobody comes in any more; tell those who are in, and wait for them; then cut
+        drop((listener, alive));
+        self.ending.cancel();
+        let end = timeout(self.limits.grace, all_gone.recv()).await;
+        self.cut.cancel();
+        all_gone.recv().await;
+        end.map(drop)
+        // ANCHOR_END: todo_15_3
+    }
+}
+// ANCHOR_END: end
+
 impl Connection {
+    /// A connection that no server has accepted, as a test may need it: with `peer`, which may get
+    /// nowhere for `idle`, and has no more to say when `ending` is cancelled.
+    pub fn new(stream: TcpStream, peer: SocketAddr, idle: Duration, ending: CancelToken) -> Self {
+        Connection { stream, peer, idle, ending }
+    }
+
     /// The address of the client.
     pub fn peer_addr(&self) -> SocketAddr {
         self.peer
@@ -227,5 +281,6 @@ impl Connection {
     }
 }
 
-pub mod redis;
 pub mod resp;
+
+pub mod redis;

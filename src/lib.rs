@@ -147,4 +147,7 @@ mod chapters {
     mod ch13 {}
     #[doc = include_str!("../chapters/14-sync/README.md")]
     mod ch14 {}
+    #[cfg(unix)]
+    #[doc = include_str!("../chapters/15-serve/README.md")]
+    mod ch15 {}
 }

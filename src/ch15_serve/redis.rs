@@ -21,6 +21,11 @@ const ENOUGH: usize = 16 * 1024;
 /// How many messages may wait for a subscriber.
 const MAILBOX: usize = 1_000;
 
+/// Where the messages for a subscriber come out.
+type Mail = Receiver<Rc<[u8]>>;
+/// What the clients share: no borrow of it lasts beyond an `.await`.
+type Shared = RefCell<Db>;
+
 /// Talks to a client until it goes: the handler for [`serve`](crate::ch15_serve::serve). It fails when
 /// the connection does, when what it is sent is no RESP, and when the client subscribes to more than
 /// it listens to.
@@ -34,12 +39,7 @@ pub async fn talk(client: Connection, db: Rc<RefCell<Db>>) -> io::Result<()> {
 
 // ANCHOR: converse
 /// Answers requests, and delivers messages, whichever comes first.
-async fn converse(
-    client: &Connection,
-    mut mail: Receiver<Rc<[u8]>>,
-    db: &RefCell<Db>,
-    id: u64,
-) -> io::Result<()> {
+async fn converse(client: &Connection, mut mail: Mail, db: &Shared, id: u64) -> io::Result<()> {
     let (mut parser, mut buffer) = (Parser::default(), [0; 4096]);
     loop {
         select! {
@@ -62,12 +62,7 @@ async fn converse(
 
 // ANCHOR: answer
 /// Answers all requests that have come. The next are read when the client has taken the replies.
-async fn answer(
-    client: &Connection,
-    parser: &mut Parser,
-    db: &RefCell<Db>,
-    id: u64,
-) -> io::Result<()> {
+async fn answer(client: &Connection, parser: &mut Parser, db: &Shared, id: u64) -> io::Result<()> {
     let (mut replies, mut next) = (Vec::new(), parser.next_request());
     while let Ok(Some(request)) = &next {
         db.borrow_mut().execute(id, request).write(&mut replies);
@@ -110,7 +105,6 @@ type Outcome<'a> = Result<Reply<'a>, &'static str>;
 /// What is said of a word that is to be a number.
 const NO_INTEGER: &str = "value is not an integer or out of range";
 
-// ANCHOR: execute
 impl Db {
     /// Does what a request of the client `id` says.
     pub fn execute<'a>(&'a mut self, id: u64, request: &'a [Vec<u8>]) -> Reply<'a> {
@@ -134,7 +128,6 @@ impl Db {
         outcome.unwrap_or_else(Reply::Error)
     }
 }
-// ANCHOR_END: execute
 
 impl Db {
     /// `GET key`
@@ -241,7 +234,7 @@ fn after(number: &[u8], milliseconds: u64) -> Result<Instant, &'static str> {
 // ANCHOR: Hub
 /// Who has subscribed to what.
 #[derive(Debug, Default)]
-struct Hub {
+pub struct Hub {
     /// The clients. One that is too slow is none any more.
     clients: BTreeMap<u64, Subscriber>,
     /// Which of them listen to a channel.
@@ -263,7 +256,7 @@ struct Subscriber {
 // ANCHOR: publish
 impl Hub {
     /// `PUBLISH channel message`
-    fn publish(&mut self, channel: &[u8], message: &[u8]) -> Reply<'static> {
+    pub fn publish(&mut self, channel: &[u8], message: &[u8]) -> Reply<'static> {
         let mut bytes = Vec::new();
         let words = [b"message", channel, message].map(|word| Reply::Bulk(Some(word)));
         Reply::Array(words.into()).write(&mut bytes);
@@ -281,14 +274,14 @@ impl Hub {
 
 impl Hub {
     /// Gives a client its number.
-    fn enter(&mut self, mailbox: Sender<Rc<[u8]>>) -> u64 {
+    pub fn enter(&mut self, mailbox: Sender<Rc<[u8]>>) -> u64 {
         self.latest += 1;
         self.clients.insert(self.latest, Subscriber { mailbox, channels: BTreeSet::new() });
         self.latest
     }
 
     /// The client `id` is gone, or has to go: its mailbox ends.
-    fn leave(&mut self, id: u64) {
+    pub fn leave(&mut self, id: u64) {
         let Some(client) = self.clients.remove(&id) else { return };
         client.channels.iter().for_each(|channel| self.quit(id, channel));
     }
@@ -303,12 +296,12 @@ impl Hub {
     }
 
     /// Whether the client `id` listens to anything.
-    fn listens(&self, id: u64) -> bool {
+    pub fn listens(&self, id: u64) -> bool {
         self.clients.get(&id).is_some_and(|client| !client.channels.is_empty())
     }
 
     /// `SUBSCRIBE channel …`
-    fn subscribe(&mut self, id: u64, channels: &[Vec<u8>]) -> Reply<'static> {
+    pub fn subscribe(&mut self, id: u64, channels: &[Vec<u8>]) -> Reply<'static> {
         let mut told = Vec::new();
         for channel in channels {
             // It may have to go, and have asked for more before it heard of that.
@@ -321,7 +314,7 @@ impl Hub {
     }
 
     /// `UNSUBSCRIBE [channel …]`: without any, from all.
-    fn unsubscribe(&mut self, id: u64, channels: &[Vec<u8>]) -> Reply<'static> {
+    pub fn unsubscribe(&mut self, id: u64, channels: &[Vec<u8>]) -> Reply<'static> {
         let Some(client) = self.clients.get_mut(&id) else { return Reply::Bytes(vec![]) };
         let all = client.channels.iter().cloned().collect::<Vec<_>>();
         let channels = if channels.is_empty() { &*all } else { channels };

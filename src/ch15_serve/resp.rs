@@ -45,14 +45,11 @@ impl Parser {
         while self.missing <= 0 {
             let Some(line) = self.line()? else { return Ok(None) };
             let Some(count) = line.strip_prefix(b"*") else {
-                // Somebody types: the words stand in the line itself.
-                let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-                self.words = words.map(<[u8]>::to_vec).collect();
+                self.words = typed(line);
                 break;
             };
             let count = integer(count).filter(|count| *count <= MOST_WORDS);
-            self.missing = count.ok_or("invalid multibulk length")?;
-            self.room = LARGEST;
+            (self.missing, self.room) = (count.ok_or("invalid multibulk length")?, LARGEST);
         }
         while self.missing > 0 {
             let Some(word) = self.word()? else { return Ok(None) };
@@ -64,6 +61,12 @@ impl Parser {
     }
 }
 // ANCHOR_END: next_request
+
+/// The words of a request that somebody has typed: they stand in the line itself.
+fn typed(line: &[u8]) -> Request {
+    let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    words.map(<[u8]>::to_vec).collect()
+}
 
 impl Parser {
     /// Adds what has come.
@@ -114,7 +117,6 @@ pub fn integer(text: &[u8]) -> Option<i64> {
     if odd { None } else { str::from_utf8(text).ok()?.parse().ok() }
 }
 
-// ANCHOR: Reply
 /// What a client is told.
 #[derive(Debug)]
 pub enum Reply<'a> {
@@ -158,7 +160,6 @@ impl Reply<'_> {
         }
     }
 }
-// ANCHOR_END: Reply
 
 /// Adds a line to `out`, of the kind that its first byte says.
 fn line(out: &mut Vec<u8>, kind: char, text: impl Display) {
