@@ -82,6 +82,11 @@ mod starter_13;
 #[path = "../chapters/14-sync/starter.rs"]
 mod starter_14;
 
+#[cfg(unix)]
+#[rustfmt::skip]
+#[path = "../chapters/15-serve/starter.rs"]
+mod starter_15;
+
 // As the starters' macros know them.
 use starter_12 as ch12_join;
 #[cfg(unix)]
@@ -403,6 +408,23 @@ chapter! {
     }
 }
 
+#[cfg(unix)]
+chapter! {
+    ch15, "15-serve", "15_serve", ch15_serve, starter_15,
+    except {}
+    mistakes {
+        a_limit_for_every_read a_permit_for_an_error a_permit_for_the_moment
+        accepts_before_there_is_room answers_hastily begins_at_the_front begins_with_each_piece
+        breaks_off_its_writing counts_the_slow_one cuts_at_once drops_what_has_no_room
+        ends_at_an_error ends_before_it_has_looked given_back_at_a_good_end
+        gives_way_with_its_hands_full half_an_end_is_an_error is_not_told keeps_every_handle
+        keeps_it_in_its_future keeps_room_for_all_of_them keeps_the_slow_one leaves_the_door_open
+        leaves_them_behind loses_what_came_after measures_whole_lines one_after_the_other
+        one_request_for_each_piece silence_is_good_bye stops_at_the_first_full_one
+        tries_again_at_once waits_for_a_word waits_for_the_last waits_without_a_word
+    }
+}
+
 const CHAPTERS: &[Chapter] = &[
     ch01::CHAPTER,
     ch02::CHAPTER,
@@ -426,6 +448,8 @@ const CHAPTERS: &[Chapter] = &[
     ch13::CHAPTER,
     #[cfg(unix)]
     ch14::CHAPTER,
+    #[cfg(unix)]
+    ch15::CHAPTER,
 ];
 
 #[test]

@@ -75,6 +75,9 @@ pub const TAGS: &[(&str, &str)] = &[
     ("not-passed-on", "a waiter that is called, and dropped before it goes on, passes the call on"),
     ("overtaken", "those that wait are called in the order in which they came"),
     ("overwritten", "what is there and is not ours to change stays as it was"),
+    ("no-limit", "whatever could go on, or grow, without an end has a limit"),
+    ("goes-down", "what goes wrong for one ends nothing for the others"),
+    ("cut-short", "who is let in is heard to the end, and who would not be is turned away"),
 ];
 
 /// The rule behind `tag`.
