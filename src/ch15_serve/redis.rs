@@ -21,6 +21,11 @@ const ENOUGH: usize = 16 * 1024;
 /// How many messages may wait for a subscriber.
 const MAILBOX: usize = 1_000;
 
+/// Where the messages for a subscriber come out.
+type Mail = Receiver<Rc<[u8]>>;
+/// What the clients share: no borrow of it lasts beyond an `.await`.
+type Shared = RefCell<Db>;
+
 /// Talks to a client until it goes: the handler for [`serve`](crate::ch15_serve::serve). It fails when
 /// the connection does, when what it is sent is no RESP, and when the client subscribes to more than
 /// it listens to.
@@ -34,17 +39,12 @@ pub async fn talk(client: Connection, db: Rc<RefCell<Db>>) -> io::Result<()> {
 
 // ANCHOR: converse
 /// Answers requests, and delivers messages, whichever comes first.
-async fn converse(
-    client: &Connection,
-    mut mail: Receiver<Rc<[u8]>>,
-    db: &RefCell<Db>,
-    id: u64,
-) -> io::Result<()> {
+async fn converse(client: &Connection, mut mail: Mail, db: &Shared, id: u64) -> io::Result<()> {
     let (mut parser, mut buffer) = (Parser::default(), [0; 4096]);
     loop {
         select! {
             count = client.read(&mut buffer) => match count {
-                Ok(0) => return Ok(()),
+                Ok(0) => break,
                 Ok(count) => parser.push(&buffer[..count]),
                 // It has subscribed, and does not need to say anything.
                 Err(error) if error.kind() == TimedOut && db.borrow().hub.listens(id) => {}
@@ -55,8 +55,13 @@ async fn converse(
                 None => return Err(ConnectionAborted.into()),
             },
         }
-        answer(client, &mut parser, db, id).await?;
+        answer(client, &mut parser, &mut mail, db, id).await?;
     }
+    // Whoever has published it was told that it would come.
+    while let Ok(message) = mail.try_recv() {
+        client.write_all(&message).await?;
+    }
+    Ok(())
 }
 // ANCHOR_END: converse
 
@@ -65,11 +70,16 @@ async fn converse(
 async fn answer(
     client: &Connection,
     parser: &mut Parser,
-    db: &RefCell<Db>,
+    mail: &mut Mail,
+    db: &Shared,
     id: u64,
 ) -> io::Result<()> {
     let (mut replies, mut next) = (Vec::new(), parser.next_request());
     while let Ok(Some(request)) = &next {
+        // They came first: after the reply to an UNSUBSCRIBE there is no message.
+        while let Ok(message) = mail.try_recv() {
+            replies.extend_from_slice(&message);
+        }
         db.borrow_mut().execute(id, request).write(&mut replies);
         if ENOUGH <= replies.len() {
             client.write_all(&mem::take(&mut replies)).await?;
@@ -148,10 +158,10 @@ impl Db {
         while let [option, rest @ ..] = options {
             match (&*option.to_ascii_uppercase(), rest) {
                 (b"NX", _) => (only_new, options) = (true, rest),
-                (b"EX", [time, rest @ ..]) => {
-                    (deadline, options) = (Some(after(time, 1000)?), rest)
+                (unit @ (b"EX" | b"PX"), [time, rest @ ..]) if deadline.is_none() => {
+                    let milliseconds = if unit == b"EX" { 1000 } else { 1 };
+                    (deadline, options) = (Some(after(time, milliseconds)?), rest);
                 }
-                (b"PX", [time, rest @ ..]) => (deadline, options) = (Some(after(time, 1)?), rest),
                 _ => return Err("syntax error"),
             }
         }
