@@ -209,8 +209,8 @@ impl Connection {
 
 // ANCHOR: write_all
 impl Connection {
-    /// Writes all of `bytes`. A slow client has all the time it needs; if one takes nothing for too
-    /// long, the error is `TimedOut`. Dropped before, it has written some of it.
+    /// Writes all of `bytes`. A slow client has all the time it needs; if its system takes nothing for
+    /// too long, the error is `TimedOut`. Dropped before, it has written some of it.
     pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match timeout(self.idle, (&self.stream).write(bytes)).await?? {

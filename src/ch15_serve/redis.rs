@@ -14,17 +14,12 @@ use std::time::{Duration, Instant};
 use crate::ch13_race::{on_drop, select};
 use crate::ch14_sync::{Receiver, Sender, channel};
 use crate::ch15_serve::Connection;
-use crate::ch15_serve::resp::{Parser, Reply, integer};
+use crate::ch15_serve::resp::{Parser, Reply, Violation, integer};
 
 /// How many bytes of replies there are when they are sent, though more requests are there.
 const ENOUGH: usize = 16 * 1024;
 /// How many messages may wait for a subscriber.
 const MAILBOX: usize = 1_000;
-
-/// Where the messages for a subscriber come out.
-type Mail = Receiver<Rc<[u8]>>;
-/// What the clients share: no borrow of it lasts beyond an `.await`.
-type Shared = RefCell<Db>;
 
 /// Talks to a client until it goes: the handler for [`serve`](crate::ch15_serve::serve). It fails when
 /// the connection does, when what it is sent is no RESP, and when the client subscribes to more than
@@ -33,51 +28,103 @@ pub async fn talk(client: Connection, db: Rc<RefCell<Db>>) -> io::Result<()> {
     let (mailbox, mail) = channel(MAILBOX);
     let id = db.borrow_mut().hub.enter(mailbox);
     let _leave = on_drop(|| db.borrow_mut().hub.leave(id));
-    let end = converse(&client, mail, &db, id).await;
-    client.close().await.and(end)
+    let (parser, replies) = (Parser::default(), Vec::new());
+    let mut session = Session { client, id, db: db.clone(), mail, parser, replies };
+    let end = session.converse().await;
+    session.client.close().await.and(end)
+}
+
+/// What is said to a client, and by it.
+struct Session {
+    /// Its connection.
+    client: Connection,
+    /// Its number.
+    id: u64,
+    /// What it shares with the others. No borrow of it lasts beyond an `.await`.
+    db: Rc<RefCell<Db>>,
+    /// The messages of the channels that it has subscribed to.
+    mail: Receiver<Rc<[u8]>>,
+    /// What it says.
+    parser: Parser,
+    /// What it is to be told.
+    replies: Vec<u8>,
 }
 
 // ANCHOR: converse
-/// Answers requests, and delivers messages, whichever comes first.
-async fn converse(client: &Connection, mut mail: Mail, db: &Shared, id: u64) -> io::Result<()> {
-    let (mut parser, mut buffer) = (Parser::default(), [0; 4096]);
-    loop {
-        select! {
-            count = client.read(&mut buffer) => match count {
-                Ok(0) => return Ok(()),
-                Ok(count) => parser.push(&buffer[..count]),
-                // It has subscribed, and does not need to say anything.
-                Err(error) if error.kind() == TimedOut && db.borrow().hub.listens(id) => {}
-                Err(error) => return Err(error),
-            },
-            message = mail.recv() => match message {
-                Some(message) => client.write_all(&message).await?,
-                None => return Err(ConnectionAborted.into()),
-            },
+impl Session {
+    /// Answers requests, and delivers messages, whichever comes first.
+    async fn converse(&mut self) -> io::Result<()> {
+        let (mut buffer, mut ended) = ([0; 4096], false);
+        while !ended {
+            select! {
+                count = self.client.read(&mut buffer) => match count {
+                    Ok(0) => ended = true,
+                    Ok(count) => self.parser.push(&buffer[..count]),
+                    // It has subscribed, and does not need to say anything.
+                    Err(error) if error.kind() == TimedOut && self.listens() => {}
+                    Err(error) => return Err(error),
+                },
+                message = self.mail.recv() => {
+                    self.replies.extend_from_slice(&message.ok_or(ConnectionAborted)?);
+                }
+            }
+            self.answer().await?;
         }
-        answer(client, &mut parser, db, id).await?;
+        Ok(())
     }
 }
 // ANCHOR_END: converse
 
 // ANCHOR: answer
-/// Answers all requests that have come. The next are read when the client has taken the replies.
-async fn answer(client: &Connection, parser: &mut Parser, db: &Shared, id: u64) -> io::Result<()> {
-    let (mut replies, mut next) = (Vec::new(), parser.next_request());
-    while let Ok(Some(request)) = &next {
-        db.borrow_mut().execute(id, request).write(&mut replies);
-        if ENOUGH <= replies.len() {
-            client.write_all(&mem::take(&mut replies)).await?;
+impl Session {
+    /// Answers all requests that have come. The next are read when the client has taken the replies.
+    async fn answer(&mut self) -> io::Result<()> {
+        loop {
+            // They came first: after the reply to an UNSUBSCRIBE there is no message.
+            self.deliver().await?;
+            match self.parser.next_request() {
+                Ok(Some(request)) => {
+                    self.db.borrow_mut().execute(self.id, &request).write(&mut self.replies);
+                }
+                Ok(None) => return self.send(0).await,
+                Err(violation) => return self.refuse(violation).await,
+            }
+            self.send(ENOUGH).await?;
         }
-        next = parser.next_request();
     }
-    if let Err(violation) = next {
-        Reply::Error(violation).write(&mut replies);
-    }
-    client.write_all(&replies).await?;
-    next.map(drop).map_err(|violation| io::Error::new(InvalidData, violation))
 }
 // ANCHOR_END: answer
+
+impl Session {
+    /// Delivers the messages that have come.
+    async fn deliver(&mut self) -> io::Result<()> {
+        while let Ok(message) = self.mail.try_recv() {
+            self.replies.extend_from_slice(&message);
+            self.send(ENOUGH).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what there is to be told, if it is so many bytes.
+    async fn send(&mut self, enough: usize) -> io::Result<()> {
+        if self.replies.len() < enough {
+            return Ok(());
+        }
+        self.client.write_all(&mem::take(&mut self.replies)).await
+    }
+
+    /// Says what is wrong, and that is the end.
+    async fn refuse(&mut self, violation: Violation) -> io::Result<()> {
+        Reply::Error(violation).write(&mut self.replies);
+        self.send(0).await?;
+        Err(io::Error::new(InvalidData, violation))
+    }
+
+    /// Whether it has subscribed to anything.
+    fn listens(&self) -> bool {
+        self.db.borrow().hub.listens(self.id)
+    }
+}
 
 /// What the clients share.
 #[derive(Debug, Default)]
@@ -141,10 +188,10 @@ impl Db {
         while let [option, rest @ ..] = options {
             match (&*option.to_ascii_uppercase(), rest) {
                 (b"NX", _) => (only_new, options) = (true, rest),
-                (b"EX", [time, rest @ ..]) => {
-                    (deadline, options) = (Some(after(time, 1000)?), rest)
+                (unit @ (b"EX" | b"PX"), [time, rest @ ..]) if deadline.is_none() => {
+                    let milliseconds = if unit == b"EX" { 1000 } else { 1 };
+                    (deadline, options) = (Some(after(time, milliseconds)?), rest);
                 }
-                (b"PX", [time, rest @ ..]) => (deadline, options) = (Some(after(time, 1)?), rest),
                 _ => return Err("syntax error"),
             }
         }

@@ -71,24 +71,29 @@ fn typed(line: &[u8]) -> Request {
 impl Parser {
     /// Adds what has come.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.forget();
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Drops what is done with. One large request does not make its client large for good.
+    fn forget(&mut self) {
         self.bytes.drain(..mem::take(&mut self.used));
         if self.bytes.is_empty() {
-            // One large request does not make its client large for good.
             self.bytes.shrink_to(LONGEST_LINE);
         }
-        self.bytes.extend_from_slice(bytes);
     }
 
     /// The next line, if all of it has come, without its end.
     fn line(&mut self) -> Result<Option<&[u8]>, Violation> {
+        if self.used == self.bytes.len() {
+            self.forget();
+        }
         let rest = &self.bytes[self.used..];
-        let Some(length) = rest.iter().position(|byte| *byte == b'\n') else {
-            return if rest.len() > LONGEST_LINE {
-                Err("too big inline request")
-            } else {
-                Ok(None)
-            };
-        };
+        let end = rest.iter().position(|byte| *byte == b'\n');
+        if end.unwrap_or(rest.len()) > LONGEST_LINE {
+            return Err("too big inline request");
+        }
+        let Some(length) = end else { return Ok(None) };
         self.used += length + 1;
         Ok(Some(rest[..length].strip_suffix(b"\r").unwrap_or(&rest[..length])))
     }
