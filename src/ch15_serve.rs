@@ -283,4 +283,6 @@ impl Connection {
 
 pub mod resp;
 
+pub mod hub;
+
 pub mod redis;

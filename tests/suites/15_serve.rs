@@ -34,7 +34,8 @@ use crate::support::{
 };
 
 use subject::extend::{Connection as Client, answer_lines, connection, read_line};
-use subject::redis::{Db, Hub, talk};
+use subject::hub::Hub;
+use subject::redis::{Db, talk};
 use subject::resp::{Parser, Reply, Request, Violation};
 use subject::{Connection, Limits, serve};
 

@@ -2,8 +2,8 @@
 //
 // Counts how many listen, and not how many got the message: those that were let go for it are among them.
 
-pub mod redis {
-    pub use super::super::super::super::reference::subject::redis::*;
+pub mod hub {
+    pub use super::super::super::super::reference::subject::hub::*;
 
     use std::rc::Rc;
 

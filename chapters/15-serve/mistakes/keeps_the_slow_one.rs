@@ -3,8 +3,8 @@
 // A message for which there is no room is dropped. The subscriber stays, misses one now and then, and has no way to
 // know.
 
-pub mod redis {
-    pub use super::super::super::super::reference::subject::redis::*;
+pub mod hub {
+    pub use super::super::super::super::reference::subject::hub::*;
 
     use std::rc::Rc;
 

@@ -3,8 +3,8 @@
 // Puts the message into one mailbox after the other, and leaves the loop at the first that is full. Who stands behind
 // that one does not get it.
 
-pub mod redis {
-    pub use super::super::super::super::reference::subject::redis::*;
+pub mod hub {
+    pub use super::super::super::super::reference::subject::hub::*;
 
     use std::rc::Rc;
 
