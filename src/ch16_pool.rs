@@ -25,6 +25,7 @@ use std::thread;
 
 use crate::ch04_park;
 use crate::ch05_handoff::{Receiver, oneshot};
+use crate::ch08_poll::Root;
 use crate::ch11_task::{self, JoinError, block_on, spawn};
 use crate::ch13_race::{CancelToken, Either, race};
 use crate::ch14_sync::{Sender, UnboundedSender, channel, mpsc, unbounded};
@@ -69,6 +70,7 @@ struct Worker {
 type Job = Box<dyn FnOnce(&Ending) + Send>;
 
 /// What the tasks of a worker hear, and are heard by.
+#[derive(Clone)]
 struct Ending {
     /// Cancelled when they are to end.
     token: CancelToken,
@@ -88,7 +90,11 @@ impl Pool {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         self.spawn_on(turn % self.workers.len(), make)
     }
+}
+// ANCHOR_END: spawn
 
+// ANCHOR: spawn_on
+impl Pool {
     /// The same on the thread of this number, from 0 on. Panics if there is no such thread.
     pub fn spawn_on<M, F>(&self, worker: usize, make: M) -> JoinHandle<F::Output>
     where
@@ -96,26 +102,21 @@ impl Pool {
         F: Future<Output: Send + 'static> + 'static,
     {
         // ANCHOR: todo_16_1 a job that spawns a task there; it runs `make`, and sends what came of it
-        let (sender, result) = oneshot();
-        let abort = CancelToken::new();
+        let (abort, (sender, result)) = (CancelToken::new(), oneshot());
         let aborted = abort.clone();
-        let job = move |ending: &Ending| {
-            let (ended, alive) = (ending.token.clone(), ending.alive.clone());
+        self.workers[worker].give(move |ending| {
+            let Ending { token, alive } = ending.clone();
             spawn(async move {
-                let task = spawn(async { make().await });
-                let outcome = or_abort(task, race(aborted.cancelled(), ended.cancelled())).await;
-                // An error means that nobody wants to know.
-                let _ = sender.send(outcome);
-                drop(alive);
+                let end = race(aborted.cancelled(), token.cancelled());
+                let outcome = or_abort(spawn(async { make().await }), end).await;
+                drop((sender.send(outcome), alive)); // Perhaps nobody wants to know.
             });
-        };
-        let sent = self.workers[worker].jobs.send(Box::new(job));
-        sent.expect("a worker listens as long as there is a pool");
+        });
         JoinHandle { result, abort }
         // ANCHOR_END: todo_16_1
     }
 }
-// ANCHOR_END: spawn
+// ANCHOR_END: spawn_on
 
 impl Pool {
     /// A pool of so many threads. Fails when the system has no thread, or no reactor, for one of them.
@@ -124,8 +125,12 @@ impl Pool {
     /// When `threads` is 0.
     pub fn new(threads: usize) -> io::Result<Self> {
         assert!(threads > 0, "a pool has a thread or more");
-        let workers = (0..threads).map(|_| Worker::start()).collect::<io::Result<_>>()?;
-        Ok(Pool { workers, next: AtomicUsize::new(0) })
+        let mut pool = Pool { workers: Vec::new(), next: AtomicUsize::new(0) };
+        for _ in 0..threads {
+            // If this one fails, the pool is dropped, and with it those that run.
+            pool.workers.push(Worker::start()?);
+        }
+        Ok(pool)
     }
 
     /// How many threads it has.
@@ -150,19 +155,29 @@ impl Drop for Pool {
 // ANCHOR_END: Drop_for_Pool
 
 impl Worker {
-    /// Starts a thread, and waits until its runtime runs.
+    /// Starts a thread, and waits until it has a reactor.
     fn start() -> io::Result<Self> {
         let (jobs, received) = unbounded();
-        let (sender, running) = oneshot();
-        let run = async move {
-            // An error would mean that we do not wait, but we do.
-            let _ = sender.send(());
-            work(received).await;
+        let (sender, reactor) = oneshot();
+        let run = move || {
+            // Made here, it is the thread's from now on.
+            let reactor = Root::new().map(drop);
+            let made = reactor.is_ok();
+            // An error would mean that nobody waits, but `start` does.
+            let _ = sender.send(reactor);
+            if made {
+                block_on(work(received));
+            }
         };
-        let thread = thread::Builder::new().spawn(|| block_on(run))?;
-        let no_reactor = |_| io::Error::other("a thread of the pool has no reactor");
-        ch04_park::block_on(running).map_err(no_reactor)?;
+        let thread = thread::Builder::new().spawn(run)?;
+        ch04_park::block_on(reactor).expect("the thread says how it went")?;
         Ok(Worker { jobs, thread })
+    }
+
+    /// Gives it something to start.
+    fn give(&self, job: impl FnOnce(&Ending) + Send + 'static) {
+        let sent = self.jobs.send(Box::new(job));
+        sent.expect("a worker listens as long as there is a pool");
     }
 }
 

@@ -153,4 +153,7 @@ mod chapters {
     mod ch13 {}
     #[doc = include_str!("../chapters/14-sync/README.md")]
     mod ch14 {}
+    #[cfg(unix)]
+    #[doc = include_str!("../chapters/16-pool/README.md")]
+    mod ch16 {}
 }
