@@ -115,7 +115,7 @@ checks! {
                 })
             };
             let (one, other) = (task(woken), task(still));
-            (0..2).for_each(|_| begins.recv().unwrap());
+            (0..2).for_each(|_| arrival(&begins));
             let _ = wake.send(());
             let (one, other) = (end_of(one, "A task was over"), {
                 other.abort();
@@ -249,9 +249,13 @@ checks! {
             let _ = begun.send(());
             hold(token).await;
         });
-        begins.recv().unwrap();
+        arrival(&begins);
         // By now it waits: what is spawned later is polled later.
         end_of(pool.spawn_on(0, || ready(())), "A task was over");
+        if_it_sleeps(|| (
+            "never-woken",
+            "A task waits, and has been aborted by its handle. There is no answer: nobody has woken it.",
+        ));
         task.abort();
         let aborted = end_of(task, "A task that waited was aborted");
         let dropped = drops.count();
@@ -266,6 +270,7 @@ checks! {
             "A task was aborted, and its handle had an answer. Its future was dropped {}.",
             times(dropped)
         );
+        if_it_sleeps(|| ("stuck", "A task was aborted, and another one of its thread does not go on."));
         let _ = go.send(8);
         let other = end_of(other, "Another task was aborted, and this one went on");
         ensure!(
@@ -346,7 +351,7 @@ checks! {
             })
         });
         let waiting = waiting.collect::<Vec<_>>();
-        (0..6).for_each(|_| begins.recv().unwrap());
+        (0..6).for_each(|_| arrival(&begins));
         drop(pool);
         let dropped = drops.count();
         ensure!(
@@ -826,6 +831,11 @@ impl Drop for Page {
     }
 }
 
+/// What a task sends when it begins.
+fn arrival<T>(arrives: &mpsc::Receiver<T>) -> T {
+    arrives.recv().unwrap_or_else(|_| fail!("never-polled", "A task was spawned, and dropped before it began."))
+}
+
 /// A task that keeps its thread busy until it may go on.
 struct Held<H> {
     go: mpsc::Sender<()>,
@@ -840,7 +850,7 @@ impl<H> Held<H> {
             let _ = arrived.send(());
             let _ = waits.recv();
         }));
-        arrives.recv().unwrap();
+        arrival(&arrives);
         Held { go, handle }
     }
 
@@ -875,7 +885,7 @@ fn seat(pool: &LeastLoaded) -> Seat {
         let _ = says.send(thread::current().id());
         let _ = waits.await;
     });
-    Seat { go, handle: Box::pin(handle), thread: said.recv().unwrap() }
+    Seat { go, handle: Box::pin(handle), thread: arrival(&said) }
 }
 
 /// An actor that spawns a task; whoever comes last looks where the two are.
