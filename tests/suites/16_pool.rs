@@ -16,13 +16,15 @@ use std::time::{Duration, Instant};
 use under_await::ch01_future::yield_now;
 use under_await::ch04_park::block_on;
 use under_await::ch05_handoff::{Sender, oneshot};
+use under_await::ch08_poll::wait;
 use under_await::ch11_task::{self, JoinError, spawn};
 use under_await::ch13_race::race;
 use under_await::ledger::watch;
 
+use crate::support::exam::Asleep;
 use crate::support::schedules::{Actor, actor, every_order, pass_free_locks, wait_until};
 use crate::support::{
-    Bell, DropToken, Drops, checks, ensure, fail, if_it_sleeps, many, panics, scaled, times,
+    Bell, DropToken, Drops, Ledger, checks, ensure, fail, if_it_sleeps, many, panics, scaled, times,
 };
 
 use subject::extend::{Draining, Job, LeastLoaded, OneQueue, Queue};
@@ -33,7 +35,7 @@ checks! {
     "16.1" fn the_task_may_be_first() {
         if_it_sleeps(|| (
             "stuck",
-            "The task is over. What came of it is not given out: it is waited for something else.",
+            "The task is over, and its outcome is not given out: something else is waited for.",
         ));
         let output = alone(async {
             or_abort(spawn(async { yield_now().await; 7 }), pending::<()>()).await
@@ -93,6 +95,7 @@ checks! {
 
     /// A future is made, polled and dropped on one thread, and so it may have an `Rc`.
     "16.2" with "16.1" fn made_polled_and_dropped_there() {
+        quiet(NO_ANSWER);
         let pool = pool(3);
         let threads = [0, 1, 2].map(|worker| {
             let (diary, drops) = (Diary::default(), Drops::default());
@@ -141,6 +144,7 @@ checks! {
 
     /// Each thread gets as many tasks as any other.
     "16.2" with "16.1" fn in_turn() {
+        quiet(NO_ANSWER);
         let pool = pool(4);
         let handles = (0..1_000).map(|_| pool.spawn(|| async { thread::current().id() }));
         let handles = handles.collect::<Vec<_>>();
@@ -164,6 +168,7 @@ checks! {
 
     /// What a task spawns stays with it.
     "16.2" with "16.1" fn children_stay() {
+        quiet(NO_ANSWER);
         let pool = pool(2);
         for worker in 0..2 {
             let family = pool.spawn_on(worker, || async {
@@ -183,7 +188,7 @@ checks! {
 
     /// The tasks of a thread run beside each other, whether or not anybody awaits them.
     "16.2" with "16.1" fn side_by_side() {
-        if_it_sleeps(|| (
+        quiet(|| (
             "waits-for-one",
             "A task waits for one that was spawned after it on the same thread. That one does not come.",
         ));
@@ -204,6 +209,7 @@ checks! {
 
     /// A panic is the answer to one handle, whether `make` panics or the future; nobody else hears it.
     "16.2" with "16.1" fn one_panics_alone() {
+        quiet(NO_ANSWER);
         let (pool, (go, waits)) = (pool(1), oneshot());
         let other = pool.spawn_on(0, || async { waits.await.ok() });
         let made = pool.spawn_on(0, || {
@@ -241,6 +247,7 @@ checks! {
 
     /// An abort is heard while the task waits: it is dropped, and its handle is told.
     "16.2" with "16.1" fn an_abort_is_heard() {
+        quiet(NO_ANSWER);
         let (pool, drops, (begun, begins)) = (pool(1), Drops::default(), mpsc::channel());
         let (go, waits) = oneshot();
         let other = pool.spawn_on(0, || async { waits.await.ok() });
@@ -252,7 +259,7 @@ checks! {
         arrival(&begins);
         // By now it waits: what is spawned later is polled later.
         end_of(pool.spawn_on(0, || ready(())), "A task was over");
-        if_it_sleeps(|| (
+        quiet(|| (
             "never-woken",
             "A task waits, and has been aborted by its handle. There is no answer: nobody has woken it.",
         ));
@@ -270,7 +277,7 @@ checks! {
             "A task was aborted, and its handle had an answer. Its future was dropped {}.",
             times(dropped)
         );
-        if_it_sleeps(|| ("stuck", "A task was aborted, and another one of its thread does not go on."));
+        quiet(|| ("stuck", "A task was aborted, and another one of its thread does not go on."));
         let _ = go.send(8);
         let other = end_of(other, "Another task was aborted, and this one went on");
         ensure!(
@@ -282,6 +289,7 @@ checks! {
 
     /// Aborted before it has begun, a task does not begin; aborted when it is over, it stays as it is.
     "16.2" with "16.1" fn aborted_too_early_and_too_late() {
+        quiet(NO_ANSWER);
         let (pool, drops, made) = (pool(1), Drops::default(), Arc::new(AtomicBool::new(false)));
         let held = Held::up(|wait| pool.spawn_on(0, move || async move { wait() }));
         let (token, make) = (drops.token(), made.clone());
@@ -314,7 +322,7 @@ checks! {
 
     /// When a pool has been dropped, its threads have ended, whether they had tasks or not.
     "16.3" with "16.1" "16.2" fn the_threads_end() {
-        if_it_sleeps(|| (
+        quiet(|| (
             "stuck",
             "All tasks are over, and the pool is dropped. Its drop waits for a thread that does not end.",
         ));
@@ -335,7 +343,7 @@ checks! {
 
     /// When a pool is dropped, its tasks are dropped, and each handle is told.
     "16.3" with "16.1" "16.2" fn all_hear_the_end() {
-        if_it_sleeps(|| (
+        quiet(|| (
             "stuck",
             "Tasks wait, and the pool is dropped. Its drop waits for a thread that does not end: its \
              tasks have to hear of it.",
@@ -377,7 +385,7 @@ checks! {
 
     /// What has not begun by then hears it too.
     "16.3" with "16.1" "16.2" fn those_that_have_not_begun_hear_it() {
-        if_it_sleeps(|| (
+        quiet(|| (
             "stuck",
             "Tasks had not begun when the pool was dropped. Its drop waits for a thread that does not end.",
         ));
@@ -409,7 +417,7 @@ checks! {
 
     /// A pool that is dropped in one of its own tasks does not wait for the thread of that.
     "16.3" with "16.1" "16.2" fn dropped_in_one_of_its_own_tasks() {
-        if_it_sleeps(|| (
+        quiet(|| (
             "stuck",
             "A task has dropped the pool that it belongs to, and there is no answer.",
         ));
@@ -443,6 +451,7 @@ checks! {
 
     /// A task goes where the fewest are, and leaves the count when it is over.
     "16.4" with "16.1" "16.2" fn to_the_one_with_the_fewest() {
+        quiet(NO_ANSWER);
         let pool = LeastLoaded::new(3).expect("there are threads enough");
         let mut seats = (0..6).map(|_| seat(&pool)).collect::<Vec<_>>();
         let alive = pool.alive();
@@ -476,6 +485,7 @@ checks! {
 
     /// The count goes down whichever way a task ends, and by the time its handle is told.
     "16.4" with "16.1" "16.2" fn every_end_counts() {
+        quiet(NO_ANSWER);
         let pool = LeastLoaded::new(2).expect("there are threads enough");
         let left = |what: &str| {
             let alive = pool.alive();
@@ -515,6 +525,7 @@ checks! {
 
     /// To look where the fewest are and to count one more is one step.
     "16.4" with "16.1" "16.2" fn two_at_once() {
+        quiet(NO_ANSWER);
         let orders = every_order(|| {
             let pool: &'static _ = Box::leak(Box::new(LeastLoaded::new(2).expect("two threads")));
             let arrived = Arc::new(AtomicUsize::new(0));
@@ -530,7 +541,7 @@ checks! {
 
     /// The end waits for the tasks, however they end.
     "16.5" with "16.1" "16.2" "16.3" fn waits_for_the_last() {
-        if_it_sleeps(|| ("stuck", "All tasks are over, and `finish` waits for somebody else."));
+        quiet(|| ("stuck", "All tasks are over, and `finish` waits for somebody else."));
         let pool = Draining::new(2).expect("there are threads enough");
         let seats = [(); 4].map(|()| {
             let (go, waits) = oneshot();
@@ -544,7 +555,7 @@ checks! {
             ready(())
         });
         let (early, end, outputs) = ch11_task::block_on(async {
-            let mut finish = pin!(watch("finish", pool.finish(HOUR)));
+            let mut finish = pin!(pool.finish(HOUR));
             let early = finish.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
             if early {
                 return (true, Ok(()), Vec::new());
@@ -572,7 +583,7 @@ checks! {
 
     /// What is not over after the grace is dropped, and the answer is an error.
     "16.5" with "16.1" "16.2" "16.3" fn cuts_after_the_grace() {
-        if_it_sleeps(|| (
+        quiet(|| (
             "not-on-time",
             "A task waits for ever. The grace of `finish` was 20 ms, and it is over.",
         ));
@@ -580,7 +591,7 @@ checks! {
         let (drops, began) = (Drops::default(), Instant::now());
         let token = drops.token();
         let (waits, over) = (pool.spawn(move || hold(token)), pool.spawn(|| ready(7)));
-        let end = ch11_task::block_on(watch("finish", pool.finish(Duration::from_millis(20))));
+        let end = ch11_task::block_on(pool.finish(Duration::from_millis(20)));
         let (passed, dropped) = (began.elapsed(), drops.count());
         ensure!(
             passed >= Duration::from_millis(20),
@@ -613,17 +624,18 @@ checks! {
 
     /// Where nobody is, nobody is waited for.
     "16.5" with "16.1" "16.2" "16.3" fn nobody_to_wait_for() {
-        if_it_sleeps(|| (
+        quiet(|| (
             "stuck",
             "There is no task, and `finish` waits until the grace is over. Somebody can still send.",
         ));
         let pool = Draining::new(1).expect("there are threads enough");
-        let end = ch11_task::block_on(watch("finish", pool.finish(HOUR)));
+        let end = ch11_task::block_on(pool.finish(HOUR));
         ensure!(end.is_ok(), "wrong-result", "There was no task, and `finish` gave {end:?}.");
     }
 
     /// A thread takes a job when it has time: those that it has taken have begun by then.
     "16.6" fn takes_one_when_it_has_time() {
+        quiet(NO_ANSWER);
         let queue = Arc::new(Queue::<Job>::new());
         (0..10).for_each(|_| queue.push(notes_how_many_are_left(&queue)));
         let takes = async {
@@ -669,6 +681,7 @@ checks! {
 
     /// Ten tasks, the first of which needs long: another thread takes all the others meanwhile.
     "16.6" with "16.1" "16.2" fn nine_go_elsewhere() {
+        quiet(NO_ANSWER);
         let pool = OneQueue::new(2).expect("there are threads enough");
         let done = Arc::new((Mutex::new(0), Condvar::new()));
         let wait = done.clone();
@@ -690,8 +703,8 @@ checks! {
             })
         });
         let short = short.collect::<Vec<_>>();
-        let meanwhile = block_on(watch("long", long));
-        let answers = short.into_iter().map(|short| block_on(watch("short", short)));
+        let meanwhile = block_on(long);
+        let answers = short.into_iter().map(|short| block_on(short));
         let answered = answers.filter(Result::is_ok).count();
         ensure!(
             meanwhile == Ok(9),
@@ -701,6 +714,18 @@ checks! {
         );
         ensure!(answered == 9, "wrong-result", "Of nine tasks {answered} gave an output.");
     }
+}
+
+/// What most checks say of a sleep without an end.
+const NO_ANSWER: Asleep = || {
+    ("stuck", "Tasks were spawned that come to their ends. One of them does not, or its handle does not hear of it.")
+};
+
+/// For checks with many threads: no ledger, in which they would come one day in this order and the next in
+/// another. What it means if there is no end is said here.
+fn quiet(told: Asleep) {
+    Ledger::close();
+    if_it_sleeps(told);
 }
 
 /// What came of a task.
@@ -739,7 +764,7 @@ fn text(payload: Box<dyn Any + Send>) -> &'static str {
 /// Awaits a task of a pool. `what` became of it.
 fn end_of<T>(handle: impl Future<Output = Result<T, JoinError>>, what: &str) -> End<T> {
     let mut end = None;
-    let panic = panics(|| end = Some(block_on(watch("handle", handle)).into()));
+    let panic = panics(|| end = Some(block_on(handle).into()));
     match (end, panic) {
         (Some(end), _) => end,
         (None, panic) => fail!(
@@ -762,6 +787,11 @@ fn in_spite_of<T>(what: &str, spawns: impl FnOnce() -> T) -> T {
 /// What comes of a task that `future` spawns and awaits.
 fn alone<T>(future: impl Future<Output = Result<T, JoinError>>) -> End<T> {
     let mut output = None;
+    // The pipe of the reactor is made before: it is no part of the story.
+    let ledger = Ledger::current();
+    Ledger::close();
+    let _ = wait(Some(Duration::ZERO), || true);
+    ledger.inspect(Ledger::attach);
     let panic = panics(|| output = Some(ch11_task::block_on(watch("or_abort", future)).into()));
     let Some(output) = output else {
         let panic = panic.unwrap_or_default();

@@ -1,7 +1,7 @@
 // [wrong-result] in_turn
 //
-// Each thread that calls has its own count, and each count begins at the first worker, with four tasks to be
-// given there before it is the next one's turn.
+// Four tasks go to one thread before it is the next one's turn, so that they are close to each other. And each
+// thread that calls counts by itself.
 
 use std::cell::Cell;
 
