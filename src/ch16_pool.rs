@@ -78,6 +78,24 @@ struct Ending {
     alive: Sender<()>,
 }
 
+// ANCHOR: or_abort
+/// What comes of `task`, which is aborted when `end` is ready. Dropped, it leaves the task to itself.
+pub async fn or_abort<T>(
+    mut task: ch11_task::JoinHandle<T>,
+    end: impl Future,
+) -> Result<T, JoinError> {
+    // ANCHOR: todo_16_1 whichever is first; a task that was aborted has an outcome too
+    match race(&mut task, end).await {
+        Either::Left(outcome) => outcome,
+        Either::Right(_) => {
+            task.abort();
+            task.await
+        }
+    }
+    // ANCHOR_END: todo_16_1
+}
+// ANCHOR_END: or_abort
+
 // ANCHOR: spawn
 impl Pool {
     /// Has a thread call `make`, and run the future that it makes. The threads take turns. What is not
@@ -101,7 +119,7 @@ impl Pool {
         M: FnOnce() -> F + Send + 'static,
         F: Future<Output: Send + 'static> + 'static,
     {
-        // ANCHOR: todo_16_1 a job that spawns a task there; it runs `make`, and sends what came of it
+        // ANCHOR: todo_16_2 a job that spawns a task there; it runs `make`, and sends what came of it
         let (abort, (sender, result)) = (CancelToken::new(), oneshot());
         let aborted = abort.clone();
         self.workers[worker].give(move |ending| {
@@ -113,7 +131,7 @@ impl Pool {
             });
         });
         JoinHandle { result, abort }
-        // ANCHOR_END: todo_16_1
+        // ANCHOR_END: todo_16_2
     }
 }
 // ANCHOR_END: spawn_on
@@ -187,35 +205,20 @@ impl Worker {
 async fn work(mut jobs: mpsc::Receiver<Job>) {
     let (alive, mut all_gone) = channel(1);
     let ending = Ending { token: CancelToken::new(), alive };
-    // ANCHOR: todo_16_2 start each job; when no more will come, tell the tasks, and wait for the last
     while let Some(job) = jobs.recv().await {
         job(&ending);
     }
+    // ANCHOR: todo_16_3 no more will come: tell the tasks, and wait for the last
     ending.token.cancel();
     drop(ending);
     all_gone.recv().await;
-    // ANCHOR_END: todo_16_2
+    // ANCHOR_END: todo_16_3
 }
 // ANCHOR_END: work
 
-// ANCHOR: or_abort
-/// What comes of `task`, which is aborted when `end` is ready.
-async fn or_abort<T>(mut task: ch11_task::JoinHandle<T>, end: impl Future) -> Outcome<T> {
-    // ANCHOR: todo_16_3 whichever is first; a task that was aborted has an outcome too
-    match race(&mut task, end).await {
-        Either::Left(outcome) => outcome,
-        Either::Right(_) => {
-            task.abort();
-            task.await
-        }
-    }
-    // ANCHOR_END: todo_16_3
-}
-// ANCHOR_END: or_abort
-
 /// Awaits a task of a pool, from any thread: a future of its output. Dropped, it leaves the task to
 /// itself. Cancel safe: awaited by reference, it may be awaited again. Panics when it is polled after
-/// it was ready.
+/// it was ready, and when its worker has panicked because the system refuses to wait.
 #[derive(Debug)]
 pub struct JoinHandle<T> {
     /// Where the answer comes.

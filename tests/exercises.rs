@@ -82,6 +82,11 @@ mod starter_13;
 #[path = "../chapters/14-sync/starter.rs"]
 mod starter_14;
 
+#[cfg(unix)]
+#[rustfmt::skip]
+#[path = "../chapters/16-pool/starter.rs"]
+mod starter_16;
+
 // As the starters' macros know them.
 use starter_12 as ch12_join;
 #[cfg(unix)]
@@ -372,6 +377,19 @@ chapter! {
 
 #[cfg(unix)]
 chapter! {
+    ch16, "16-pool", "16_pool", ch16_pool, starter_16,
+    // The threads of the oracle have no runtime of the book's, where a task could spawn another.
+    except { children_stay }
+    mistakes {
+        asks_once_more asks_too_late by_the_caller counts_good_ends counts_what_was_made
+        cuts_at_once ends_at_once gives_way_with_a_job_in_hand hears_no_abort keeps_its_own
+        looks_and_then_adds made_at_the_door one_by_one takes_hastily takes_the_answer_along
+        tells_nobody waits_before_it_tells waits_for_itself waits_for_the_end without_a_limit
+    }
+}
+
+#[cfg(unix)]
+chapter! {
     ch11, "11-task", "11_task", ch11_task, starter_11,
     // The oracle's handle gives an error when it is polled again.
     except { gives_no_second_answer }
@@ -420,6 +438,8 @@ const CHAPTERS: &[Chapter] = &[
     ch13::CHAPTER,
     #[cfg(unix)]
     ch14::CHAPTER,
+    #[cfg(unix)]
+    ch16::CHAPTER,
 ];
 
 #[test]
