@@ -42,6 +42,7 @@ impl Pool {
         self.spawn_on(turn % self.0.threads(), make)
     }
 
+    // ANCHOR: spawn_on
     pub fn spawn_on<M, F>(&self, worker: usize, make: M) -> JoinHandle<F::Output>
     where
         M: FnOnce() -> F + Send + 'static,
@@ -60,6 +61,7 @@ impl Pool {
         sent.expect("a worker listens as long as there is a pool");
         JoinHandle { result, abort }
     }
+    // ANCHOR_END: spawn_on
 }
 
 pub struct JoinHandle<T> {

@@ -45,6 +45,7 @@ pub mod extend {
             self.news.notified()
         }
 
+        // ANCHOR: next
         pub async fn next(&self) -> J {
             loop {
                 if let Some(job) = self.take() {
@@ -53,5 +54,6 @@ pub mod extend {
                 self.news().await;
             }
         }
+        // ANCHOR_END: next
     }
 }
