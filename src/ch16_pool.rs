@@ -33,7 +33,8 @@ use crate::ch14_sync::{Sender, UnboundedSender, channel, mpsc, unbounded};
 /// Threads that run tasks, each with a runtime of its own.
 ///
 /// Dropped, it drops its tasks, each on its thread and when its turn comes, and waits until the
-/// threads have ended; in one of its own tasks it does not wait for the thread of that.
+/// threads have ended; in one of its own tasks it does not wait for the thread of that. What has not
+/// begun by then is not begun.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -62,6 +63,8 @@ pub struct Pool {
 struct Worker {
     /// What it is to start. When this is gone, it ends.
     jobs: UnboundedSender<Job>,
+    /// Cancelled when the pool is dropped.
+    gone: CancelToken,
     /// The thread.
     thread: thread::JoinHandle<()>,
 }
@@ -161,8 +164,11 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         // First all of them hear of it, then each is waited for.
-        let threads = self.workers.drain(..).map(|worker| worker.thread).collect::<Vec<_>>();
-        for thread in threads {
+        let told = self.workers.drain(..).map(|Worker { thread, gone, .. }| {
+            gone.cancel();
+            thread
+        });
+        for thread in told.collect::<Vec<_>>() {
             if thread.thread().id() != thread::current().id() {
                 // If it has panicked, that has been reported.
                 let _ = thread.join();
@@ -176,7 +182,8 @@ impl Worker {
     /// Starts a thread, and waits until it has a reactor.
     fn start() -> io::Result<Self> {
         let (jobs, received) = unbounded();
-        let (sender, reactor) = oneshot();
+        let (gone, (sender, reactor)) = (CancelToken::new(), oneshot());
+        let pool_gone = gone.clone();
         let run = move || {
             // Made here, it is the thread's from now on.
             let reactor = Root::new().map(drop);
@@ -184,12 +191,12 @@ impl Worker {
             // An error would mean that nobody waits, but `start` does.
             let _ = sender.send(reactor);
             if made {
-                block_on(work(received));
+                block_on(work(received, pool_gone));
             }
         };
         let thread = thread::Builder::new().spawn(run)?;
         ch04_park::block_on(reactor).expect("the thread says how it went")?;
-        Ok(Worker { jobs, thread })
+        Ok(Worker { jobs, gone, thread })
     }
 
     /// Gives it something to start.
@@ -202,10 +209,14 @@ impl Worker {
 // ANCHOR: work
 /// What a thread of a pool does: it starts the tasks that it gets, and ends them when there is no pool
 /// any more.
-async fn work(mut jobs: mpsc::Receiver<Job>) {
+async fn work(mut jobs: mpsc::Receiver<Job>, gone: CancelToken) {
     let (alive, mut all_gone) = channel(1);
     let ending = Ending { token: CancelToken::new(), alive };
     while let Some(job) = jobs.recv().await {
+        if gone.is_cancelled() {
+            // There may be many more, and none of them is to begin.
+            ending.token.cancel();
+        }
         job(&ending);
     }
     // ANCHOR: todo_16_3 no more will come: tell the tasks, and wait for the last

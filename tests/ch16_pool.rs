@@ -633,34 +633,41 @@ fn a_pool_that_is_dropped_drops_its_tasks_where_they_are() {
 }
 
 /// A worker is busy, and more than a thousand tasks wait to begin when the pool is dropped. It waits for
-/// the worker. All handles get an answer, and no closure is left.
+/// the worker. None of them begins, all handles get an answer, and no closure is left.
 #[test]
 fn tasks_that_have_not_begun_are_answered_too() {
     within(LIMIT, || {
-        let (pool, closures) = (Pool::new(1).unwrap(), Drops::default());
+        let (pool, closures) = (Pool::new(2).unwrap(), Drops::default());
         let (release, wait) = mpsc::channel::<()>();
         let (tell, told) = mpsc::channel();
-        let busy = pool.spawn(move || async move {
+        let busy = pool.spawn_on(0, move || async move {
             tell.send(()).unwrap();
             let _ = wait.recv();
         });
         told.recv().unwrap();
+        let begun = Arc::new(AtomicU32::new(0));
         let handles = (0..1500).map(|_| {
-            let token = closures.token();
-            pool.spawn(move || hold(token))
+            let (token, begun) = (closures.token(), begun.clone());
+            pool.spawn_on(0, move || {
+                begun.fetch_add(1, Ordering::Relaxed);
+                hold(token)
+            })
         });
         let handles = handles.collect::<Vec<_>>();
+        // The other worker hears of the end after this one.
+        let (leave, ended) = mpsc::channel::<()>();
+        drop(pool.spawn_on(1, move || hold(leave)));
         let gone = Arc::new(AtomicBool::new(false));
         let say = gone.clone();
         let dropping = thread::spawn(move || {
             drop(pool);
             say.store(true, Ordering::Relaxed);
         });
-        thread::sleep(ms(20));
+        ended.recv().unwrap_err();
         assert!(!gone.load(Ordering::Relaxed), "a task is still being polled");
         drop(release);
         dropping.join().unwrap();
-        assert_eq!(closures.count(), 1500);
+        assert_eq!((begun.load(Ordering::Relaxed), closures.count()), (0, 1500));
         // This one was over in the poll in which it could have heard of the end.
         assert!(block_on(busy).is_ok());
         for handle in handles {

@@ -28,6 +28,7 @@ use std::thread;
 
 use under_await::ch04_park;
 use under_await::ch05_handoff::{Receiver, oneshot};
+use under_await::ch08_poll::Root;
 use under_await::ch11_task::{self, JoinError, block_on, spawn};
 use under_await::ch13_race::{CancelToken, Either, race};
 use under_await::ch14_sync::{Sender, UnboundedSender, channel, mpsc, unbounded};
@@ -35,7 +36,8 @@ use under_await::ch14_sync::{Sender, UnboundedSender, channel, mpsc, unbounded};
 /// Threads that run tasks, each with a runtime of its own.
 ///
 /// Dropped, it drops its tasks, each on its thread and when its turn comes, and waits until the
-/// threads have ended; in one of its own tasks it does not wait for the thread of that.
+/// threads have ended; in one of its own tasks it does not wait for the thread of that. What has not
+/// begun by then is not begun.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -64,6 +66,8 @@ pub struct Pool {
 struct Worker {
     /// What it is to start. When this is gone, it ends.
     jobs: UnboundedSender<Job>,
+    /// Cancelled when the pool is dropped.
+    gone: CancelToken,
     /// The thread.
     thread: thread::JoinHandle<()>,
 }
@@ -72,6 +76,7 @@ struct Worker {
 type Job = Box<dyn FnOnce(&Ending) + Send>;
 
 /// What the tasks of a worker hear, and are heard by.
+#[derive(Clone)]
 struct Ending {
     /// Cancelled when they are to end.
     token: CancelToken,
@@ -98,7 +103,9 @@ impl Pool {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         self.spawn_on(turn % self.workers.len(), make)
     }
+}
 
+impl Pool {
     /// The same on the thread of this number, from 0 on. Panics if there is no such thread.
     pub fn spawn_on<M, F>(&self, worker: usize, make: M) -> JoinHandle<F::Output>
     where
@@ -116,8 +123,12 @@ impl Pool {
     /// When `threads` is 0.
     pub fn new(threads: usize) -> io::Result<Self> {
         assert!(threads > 0, "a pool has a thread or more");
-        let workers = (0..threads).map(|_| Worker::start()).collect::<io::Result<_>>()?;
-        Ok(Pool { workers, next: AtomicUsize::new(0) })
+        let mut pool = Pool { workers: Vec::new(), next: AtomicUsize::new(0) };
+        for _ in 0..threads {
+            // If this one fails, the pool is dropped, and with it those that run.
+            pool.workers.push(Worker::start()?);
+        }
+        Ok(pool)
     }
 
     /// How many threads it has.
@@ -129,8 +140,11 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         // First all of them hear of it, then each is waited for.
-        let threads = self.workers.drain(..).map(|worker| worker.thread).collect::<Vec<_>>();
-        for thread in threads {
+        let told = self.workers.drain(..).map(|Worker { thread, gone, .. }| {
+            gone.cancel();
+            thread
+        });
+        for thread in told.collect::<Vec<_>>() {
             if thread.thread().id() != thread::current().id() {
                 // If it has panicked, that has been reported.
                 let _ = thread.join();
@@ -140,28 +154,43 @@ impl Drop for Pool {
 }
 
 impl Worker {
-    /// Starts a thread, and waits until its runtime runs.
+    /// Starts a thread, and waits until it has a reactor.
     fn start() -> io::Result<Self> {
         let (jobs, received) = unbounded();
-        let (sender, running) = oneshot();
-        let run = async move {
-            // An error would mean that we do not wait, but we do.
-            let _ = sender.send(());
-            work(received).await;
+        let (gone, (sender, reactor)) = (CancelToken::new(), oneshot());
+        let pool_gone = gone.clone();
+        let run = move || {
+            // Made here, it is the thread's from now on.
+            let reactor = Root::new().map(drop);
+            let made = reactor.is_ok();
+            // An error would mean that nobody waits, but `start` does.
+            let _ = sender.send(reactor);
+            if made {
+                block_on(work(received, pool_gone));
+            }
         };
-        let thread = thread::Builder::new().spawn(|| block_on(run))?;
-        let no_reactor = |_| io::Error::other("a thread of the pool has no reactor");
-        ch04_park::block_on(running).map_err(no_reactor)?;
-        Ok(Worker { jobs, thread })
+        let thread = thread::Builder::new().spawn(run)?;
+        ch04_park::block_on(reactor).expect("the thread says how it went")?;
+        Ok(Worker { jobs, gone, thread })
+    }
+
+    /// Gives it something to start.
+    fn give(&self, job: impl FnOnce(&Ending) + Send + 'static) {
+        let sent = self.jobs.send(Box::new(job));
+        sent.expect("a worker listens as long as there is a pool");
     }
 }
 
 /// What a thread of a pool does: it starts the tasks that it gets, and ends them when there is no pool
 /// any more.
-async fn work(mut jobs: mpsc::Receiver<Job>) {
+async fn work(mut jobs: mpsc::Receiver<Job>, gone: CancelToken) {
     let (alive, mut all_gone) = channel(1);
     let ending = Ending { token: CancelToken::new(), alive };
     while let Some(job) = jobs.recv().await {
+        if gone.is_cancelled() {
+            // There may be many more, and none of them is to begin.
+            ending.token.cancel();
+        }
         job(&ending);
     }
     todo!("16.3: no more will come: tell the tasks, and wait for the last")
@@ -169,7 +198,7 @@ async fn work(mut jobs: mpsc::Receiver<Job>) {
 
 /// Awaits a task of a pool, from any thread: a future of its output. Dropped, it leaves the task to
 /// itself. Cancel safe: awaited by reference, it may be awaited again. Panics when it is polled after
-/// it was ready.
+/// it was ready, and when its worker has panicked because the system refuses to wait.
 #[derive(Debug)]
 pub struct JoinHandle<T> {
     /// Where the answer comes.
