@@ -393,7 +393,8 @@ mod unix {
     /// A closure goes to a worker, and its future's output comes back.
     #[allow(dead_code)]
     pub(crate) fn scene() {
-        // How the worker comes to be is not part of the story.
+        ledger::record("main", Event::Note("makes a pool of one worker"));
+        // How it does that is not part of the story.
         let ledger = Ledger::current();
         Ledger::close();
         let pool = Pool::new(1).expect("a thread, and a reactor");
@@ -406,7 +407,11 @@ mod unix {
         ledger::record("main", Event::Note("hands over a closure"));
         let handle = pool.spawn(|| {
             ledger::record("worker", Event::Note("calls it: here the future is made"));
-            watch("task", sleep(Duration::from_millis(60)))
+            async {
+                watch("task", sleep(Duration::from_millis(60))).await;
+                // What the worker does after that may come before or after what the handle does.
+                Ledger::close();
+            }
         });
         thread::sleep(Duration::from_millis(20));
         let _ = ch04_park::block_on(watch("handle", handle));
