@@ -389,6 +389,7 @@ pub mod extend {
     }
 
     /// A pool whose threads have one queue for all of them.
+    #[allow(missing_debug_implementations)] // Closures have none.
     pub struct OneQueue {
         /// The closures that nobody has called.
         queue: Arc<Queue<Job>>,
