@@ -827,6 +827,8 @@ fn a_worker_without_a_reactor_is_an_error() {
                 Ok(()) => assert_eq!(left, 8),
                 Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EMFILE)),
             }
+            // Who was there has been waited for, and took its reactor along.
+            assert_eq!(threads_and_descriptors().1, before.1);
             settles(|| threads_and_descriptors() == before);
         }
         assert_eq!(panics.load(Ordering::Relaxed), 0);

@@ -364,19 +364,24 @@ mod unix {
         writeln!(out, "  workers   the pool   bare threads")?;
         for workers in [1, 2, 4] {
             let pool = Pool::new(workers)?;
-            let begin = Instant::now();
-            let tasks = (0..8).map(|_| pool.spawn(|| async { compute() })).collect::<Vec<_>>();
-            let sums = block_on(join_all(tasks));
-            let by_pool = begin.elapsed().as_millis();
-            assert!(sums.iter().all(Result::is_ok), "none of them panics");
-            let begin = Instant::now();
-            thread::scope(|scope| {
-                for _ in 0..workers {
-                    scope.spawn(|| (0..8 / workers).for_each(|_| _ = compute()));
-                }
-            });
-            let by_threads = begin.elapsed().as_millis();
-            let [by_pool, by_threads] = [by_pool, by_threads].map(|ms| format!("~{ms} ms"));
+            let (mut by_pool, mut by_threads) = (Duration::MAX, Duration::MAX);
+            // The best of five: other programs are there as well.
+            for _ in 0..5 {
+                let begin = Instant::now();
+                let tasks = (0..8).map(|_| pool.spawn(|| async { compute() })).collect::<Vec<_>>();
+                let sums = block_on(join_all(tasks));
+                by_pool = by_pool.min(begin.elapsed());
+                assert!(sums.iter().all(Result::is_ok), "none of them panics");
+                let begin = Instant::now();
+                thread::scope(|scope| {
+                    for _ in 0..workers {
+                        scope.spawn(|| (0..8 / workers).for_each(|_| _ = compute()));
+                    }
+                });
+                by_threads = by_threads.min(begin.elapsed());
+            }
+            let [by_pool, by_threads] =
+                [by_pool, by_threads].map(|time| format!("~{} ms", time.as_millis()));
             writeln!(out, "  {workers:>7}   {by_pool:>8}   {by_threads:>12}")?;
         }
         Ok(())
@@ -384,7 +389,7 @@ mod unix {
 
     /// Takes some time, and no memory.
     fn compute() -> u64 {
-        (0..5_000_000)
+        (0..1_000_000)
             .fold(1_u64, |sum, n| black_box(sum.wrapping_mul(6364136223846793005) + n % 7))
     }
 
