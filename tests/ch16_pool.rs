@@ -23,6 +23,7 @@ use futures::io::{AsyncReadExt, AsyncWriteExt};
 use support::reactors::by;
 use support::{Bell, Drops, Event, Now, Waiting, allocated_bytes, in_a_process, ledger, within};
 use under_await::ch01_future::poll_fn;
+use under_await::ch05_handoff::oneshot;
 use under_await::ch08_poll::ask_by;
 use under_await::ch11_task::{block_on, spawn};
 use under_await::ch13_race::{Either, on_drop, race};
@@ -438,8 +439,13 @@ fn a_panic_goes_to_the_handle_and_the_worker_goes_on() {
         assert_eq!(text(panic.into_panic()), "in a drop");
         aborted_in_drop.abort();
         assert!(block_on(aborted_in_drop).unwrap_err().is_cancelled());
-        // What nobody wants panics when it is dropped.
-        drop(pool.spawn(|| async { on_drop(|| panic!("an output")) }));
+        // What nobody wants any more panics when it is dropped.
+        let (release, wait) = mpsc::channel::<()>();
+        drop(pool.spawn(move || async move {
+            let _ = wait.recv();
+            on_drop(|| panic!("an output"))
+        }));
+        drop(release);
         block_on(beside).unwrap();
         block_on(pool.spawn(|| async {})).unwrap();
     });
@@ -562,10 +568,12 @@ fn a_handle_is_awaited_anywhere() {
         ch04_park::block_on(pool.spawn(slow)).unwrap();
 
         block_on(async {
-            let mut handle = pool.spawn(slow);
+            let (release, wait) = oneshot();
+            let mut handle = pool.spawn(|| wait);
             assert!(matches!(race(&mut handle, yield_now()).await, Either::Right(())));
             assert!(timeout(ms(1), &mut handle).await.is_err());
-            handle.await.unwrap();
+            release.send(7).unwrap();
+            assert_eq!(handle.await.unwrap(), Ok(7));
         });
     });
 }

@@ -344,6 +344,7 @@ pub mod extend {
         pub fn push(&self, job: J) {
             point("add a job");
             self.jobs.lock().unwrap().push_back(job);
+            // One would not do: the thread of the first that waits may be busy.
             point("tell all");
             self.news.notify_waiters();
         }

@@ -4,7 +4,6 @@
 // nobody.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use under_await::ch05_handoff::{Receiver, oneshot};
@@ -14,11 +13,11 @@ use under_await::ch01_future::poll_fn;
 
 use under_await::ch16_pool as right;
 
-pub struct Pool(right::Pool, AtomicUsize);
+pub struct Pool(right::Pool);
 
 impl Pool {
     pub fn new(threads: usize) -> std::io::Result<Self> {
-        Ok(Pool(right::Pool::new(threads)?, AtomicUsize::new(0)))
+        Ok(Pool(right::Pool::new(threads)?))
     }
 
     pub fn spawn<M, F>(&self, make: M) -> JoinHandle<F::Output>
@@ -26,8 +25,7 @@ impl Pool {
         M: FnOnce() -> F + Send + 'static,
         F: Future<Output: Send + 'static> + 'static,
     {
-        let turn = self.1.fetch_add(1, Ordering::Relaxed);
-        self.spawn_on(turn % self.0.threads(), make)
+        self.spawn_on(0, make)
     }
 
     pub fn spawn_on<M, F>(&self, worker: usize, make: M) -> JoinHandle<F::Output>

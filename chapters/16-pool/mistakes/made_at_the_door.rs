@@ -4,7 +4,6 @@
 // jobs, and the thread is gone, with all that was on it.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use under_await::ch05_handoff::{Receiver, oneshot};
@@ -15,7 +14,7 @@ use under_await::ch16_pool as right;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-pub struct Pool(right::Pool, AtomicUsize, Vec<UnboundedSender<Job>>);
+pub struct Pool(right::Pool, Vec<UnboundedSender<Job>>);
 
 impl Pool {
     pub fn new(threads: usize) -> std::io::Result<Self> {
@@ -30,7 +29,7 @@ impl Pool {
             jobs
         });
         let jobs = jobs.collect();
-        Ok(Pool(pool, AtomicUsize::new(0), jobs))
+        Ok(Pool(pool, jobs))
     }
 
     pub fn spawn<M, F>(&self, make: M) -> JoinHandle<F::Output>
@@ -38,8 +37,7 @@ impl Pool {
         M: FnOnce() -> F + Send + 'static,
         F: Future<Output: Send + 'static> + 'static,
     {
-        let turn = self.1.fetch_add(1, Ordering::Relaxed);
-        self.spawn_on(turn % self.0.threads(), make)
+        self.spawn_on(0, make)
     }
 
     // ANCHOR: spawn_on
@@ -57,7 +55,7 @@ impl Pool {
                 let _ = sender.send(right::or_abort(task, aborted.cancelled()).await);
             }));
         };
-        let sent = self.2[worker].send(Box::new(job));
+        let sent = self.1[worker].send(Box::new(job));
         sent.expect("a worker listens as long as there is a pool");
         JoinHandle { result, abort }
     }

@@ -4,14 +4,12 @@
 // thread waits for ever.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use under_await::ch14_sync::Mutex;
 use under_await::ch16_pool::{self as right, JoinHandle};
 
 pub struct Pool {
     pool: right::Pool,
-    next: AtomicUsize,
     /// For each thread, the right to run on it.
     turns: Vec<Arc<Mutex<()>>>,
 }
@@ -19,7 +17,7 @@ pub struct Pool {
 impl Pool {
     pub fn new(threads: usize) -> std::io::Result<Self> {
         let turns = (0..threads).map(|_| Arc::new(Mutex::new(()))).collect();
-        Ok(Pool { pool: right::Pool::new(threads)?, next: AtomicUsize::new(0), turns })
+        Ok(Pool { pool: right::Pool::new(threads)?, turns })
     }
 
     pub fn spawn<M, F>(&self, make: M) -> JoinHandle<F::Output>
@@ -27,8 +25,7 @@ impl Pool {
         M: FnOnce() -> F + Send + 'static,
         F: Future<Output: Send + 'static> + 'static,
     {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        self.spawn_on(turn % self.turns.len(), make)
+        self.spawn_on(0, make)
     }
 
     pub fn spawn_on<M, F>(&self, worker: usize, make: M) -> JoinHandle<F::Output>
