@@ -447,7 +447,7 @@ checks! {
     }
 
     /// A task goes where the fewest are, and leaves the count when it is over.
-    "16.4" with "16.1" "16.2" fn to_the_one_with_the_fewest() {
+    "16.4" with "16.1" "16.2" "16.3" fn to_the_one_with_the_fewest() {
         quiet(NO_ANSWER);
         let pool = LeastLoaded::new(3).expect("there are threads enough");
         let mut seats = (0..6).map(|_| seat(&pool)).collect::<Vec<_>>();
@@ -481,7 +481,7 @@ checks! {
     }
 
     /// The count goes down whichever way a task ends, and by the time its handle is told.
-    "16.4" with "16.1" "16.2" fn every_end_counts() {
+    "16.4" with "16.1" "16.2" "16.3" fn every_end_counts() {
         quiet(NO_ANSWER);
         let pool = LeastLoaded::new(2).expect("there are threads enough");
         let left = |what: &str| {
@@ -705,7 +705,7 @@ checks! {
     }
 
     /// Ten tasks, the first of which needs long: another thread takes all the others meanwhile.
-    "16.6" with "16.1" "16.2" fn nine_go_elsewhere() {
+    "16.6" with "16.1" "16.2" "16.3" fn nine_go_elsewhere() {
         quiet(NO_ANSWER);
         let pool = OneQueue::new(2).expect("there are threads enough");
         let done = Arc::new((Mutex::new(0), Condvar::new()));
