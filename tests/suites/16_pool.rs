@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use under_await::ch01_future::yield_now;
 use under_await::ch04_park::block_on;
-use under_await::ch05_handoff::{Sender, oneshot};
+use under_await::ch05_handoff::{Receiver, Sender, oneshot};
 use under_await::ch08_poll::wait;
 use under_await::ch11_task::{self, JoinError, spawn};
 use under_await::ch13_race::race;
@@ -98,15 +98,14 @@ checks! {
         quiet(NO_ANSWER);
         let pool = pool(3);
         let threads = [0, 1, 2].map(|worker| {
-            let (diary, drops) = (Diary::default(), Drops::default());
+            let diary = Diary::default();
             let ((wake, woken), (never, still)) = (oneshot(), oneshot::<()>());
             let (begun, begins) = mpsc::channel();
-            let task = |until: under_await::ch05_handoff::Receiver<()>| {
-                let (diary, begun, token) = (diary.clone(), begun.clone(), drops.token());
+            let task = |until: Receiver<()>| {
+                let (diary, begun) = (diary.clone(), begun.clone());
                 pool.spawn_on(worker, move || {
                     let mut page = diary.page();
                     async move {
-                        let _token = token;
                         for _ in 0..3 {
                             page.polled();
                             yield_now().await;
@@ -448,7 +447,7 @@ checks! {
     }
 
     /// A task goes where the fewest are, and leaves the count when it is over.
-    "16.4" with "16.1" "16.2" fn to_the_one_with_the_fewest() {
+    "16.4" with "16.1" "16.2" "16.3" fn to_the_one_with_the_fewest() {
         quiet(NO_ANSWER);
         let pool = LeastLoaded::new(3).expect("there are threads enough");
         let mut seats = (0..6).map(|_| seat(&pool)).collect::<Vec<_>>();
@@ -482,7 +481,7 @@ checks! {
     }
 
     /// The count goes down whichever way a task ends, and by the time its handle is told.
-    "16.4" with "16.1" "16.2" fn every_end_counts() {
+    "16.4" with "16.1" "16.2" "16.3" fn every_end_counts() {
         quiet(NO_ANSWER);
         let pool = LeastLoaded::new(2).expect("there are threads enough");
         let left = |what: &str| {
@@ -706,7 +705,7 @@ checks! {
     }
 
     /// Ten tasks, the first of which needs long: another thread takes all the others meanwhile.
-    "16.6" with "16.1" "16.2" fn nine_go_elsewhere() {
+    "16.6" with "16.1" "16.2" "16.3" fn nine_go_elsewhere() {
         quiet(NO_ANSWER);
         let pool = OneQueue::new(2).expect("there are threads enough");
         let done = Arc::new((Mutex::new(0), Condvar::new()));
@@ -730,7 +729,7 @@ checks! {
         });
         let short = short.collect::<Vec<_>>();
         let meanwhile = block_on(long);
-        let answers = short.into_iter().map(|short| block_on(short));
+        let answers = short.into_iter().map(block_on);
         let answered = answers.filter(Result::is_ok).count();
         ensure!(
             meanwhile == Ok(9),
@@ -869,10 +868,13 @@ impl Diary {
     fn thread(&self, worker: usize) -> ThreadId {
         let lines = self.0.lock().unwrap().clone();
         let thread = lines[0].1;
-        let elsewhere = lines.iter().find(|(_, other)| *other != thread);
-        let home = thread::current().id();
-        if let Some((what, _)) = elsewhere.or(lines.first().filter(|_| thread == home)) {
-            fail!("moved", "A future of thread {worker} was {what} on another thread.");
+        ensure!(
+            thread != thread::current().id(),
+            "moved",
+            "A future of thread {worker} was made on the thread that called `spawn_on`."
+        );
+        if let Some((what, _)) = lines.iter().find(|(_, other)| *other != thread) {
+            fail!("moved", "A future was made on thread {worker}, and {what} on another one.");
         }
         let drops = lines.iter().filter(|(what, _)| *what == "dropped").count();
         ensure!(drops == 2, "still-there", "2 tasks are over, and {drops} of their futures were dropped.");
