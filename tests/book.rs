@@ -100,6 +100,10 @@ mod example_14;
 #[path = "../chapters/15-serve/example.rs"]
 #[allow(dead_code)]
 mod example_15;
+#[cfg(unix)]
+#[path = "../chapters/16-pool/example.rs"]
+#[allow(dead_code)]
+mod example_16;
 
 /// The part of an example whose trace its chapter shows. What a block imports goes before what is
 /// around it: without a `scene` of the example's own, the one below is run.
@@ -143,6 +147,8 @@ const SCENES: &[(&str, fn())] = &[
     ("14-sync", scene_of!(example_14)),
     #[cfg(unix)]
     ("15-serve", scene_of!(example_15)),
+    #[cfg(unix)]
+    ("16-pool", scene_of!(example_16)),
 ];
 
 /// The headings of a chapter, in this order.
@@ -846,6 +852,8 @@ const RUNS: &[(&str, &str, &str)] = &[
     ("09-timer", "wheel", "wheel.txt"),
     ("15-serve", "bad-day", "bad-day.txt"),
     ("15-serve", "calls", "calls.txt"),
+    ("16-pool", "busy", "busy.txt"),
+    ("16-pool", "wakes", "wakes.txt"),
 ];
 
 /// What a chapter shows of an example with an argument is what that prints, but for numbers after a

@@ -124,7 +124,13 @@ where
     async fn accept_all(self: Rc<Self>, listener: &TcpListener, alive: &Sender<()>) {
         todo!("15.1: first a permit, then a client, and a task for it; after an error, a pause")
     }
+}
 
+impl<H, F> Server<H>
+where
+    H: Fn(Connection) -> F + 'static,
+    F: Future + 'static,
+{
     /// Runs the handler of a connection. When it is over, in whatever way, the permit is back.
     async fn run(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, _alive: Sender<()>) {
         let _leave = on_drop(|| self.room.add_permits(1));
@@ -176,8 +182,8 @@ impl Connection {
 }
 
 impl Connection {
-    /// Writes all of `bytes`. A slow client has all the time it needs; if one takes nothing for too
-    /// long, the error is `TimedOut`. Dropped before, it has written some of it.
+    /// Writes all of `bytes`. A slow client has all the time it needs; if its system takes nothing for
+    /// too long, the error is `TimedOut`. Dropped before, it has written some of it.
     pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match timeout(self.idle, (&self.stream).write(bytes)).await?? {
@@ -281,27 +287,38 @@ pub mod resp {
         }
     }
 
+    /// The words of a request that somebody has typed: they stand in the line itself.
+    fn typed(line: &[u8]) -> Request {
+        let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        words.map(<[u8]>::to_vec).collect()
+    }
+
     impl Parser {
         /// Adds what has come.
         pub fn push(&mut self, bytes: &[u8]) {
+            self.forget();
+            self.bytes.extend_from_slice(bytes);
+        }
+
+        /// Drops what is done with. One large request does not make its client large for good.
+        fn forget(&mut self) {
             self.bytes.drain(..mem::take(&mut self.used));
             if self.bytes.is_empty() {
-                // One large request does not make its client large for good.
                 self.bytes.shrink_to(LONGEST_LINE);
             }
-            self.bytes.extend_from_slice(bytes);
         }
 
         /// The next line, if all of it has come, without its end.
         fn line(&mut self) -> Result<Option<&[u8]>, Violation> {
+            if self.used == self.bytes.len() {
+                self.forget();
+            }
             let rest = &self.bytes[self.used..];
-            let Some(length) = rest.iter().position(|byte| *byte == b'\n') else {
-                return if rest.len() > LONGEST_LINE {
-                    Err("too big inline request")
-                } else {
-                    Ok(None)
-                };
-            };
+            let end = rest.iter().position(|byte| *byte == b'\n');
+            if end.unwrap_or(rest.len()) > LONGEST_LINE {
+                return Err("too big inline request");
+            }
+            let Some(length) = end else { return Ok(None) };
             self.used += length + 1;
             Ok(Some(rest[..length].strip_suffix(b"\r").unwrap_or(&rest[..length])))
         }
@@ -380,240 +397,17 @@ pub mod resp {
     }
 }
 
-pub mod redis {
-    //! # Layer 15, third part · a Redis
+pub mod hub {
+    //! # Layer 15, third part · a hub
     //!
-    //! Enough of one for `redis-cli` and `redis-benchmark`: the protocol, RESP, a few commands, and
-    //! channels to subscribe to. What its clients share needs no lock: it has one thread.
+    //! Channels of messages, as Redis has them: who publishes does not wait, and every subscriber has a
+    //! mailbox with room for so many. One that has no room left is let go.
 
-    use std::cell::RefCell;
     use std::collections::{BTreeMap, BTreeSet, HashMap};
-    use std::io;
-    use std::io::ErrorKind::{ConnectionAborted, InvalidData, TimedOut};
-    use std::mem;
     use std::rc::Rc;
-    use std::time::{Duration, Instant};
 
-    use under_await::ch13_race::{on_drop, select};
-    use under_await::ch14_sync::{Receiver, Sender, channel};
-    use super::Connection;
-    use super::resp::{Parser, Reply, integer};
-
-    /// How many bytes of replies there are when they are sent, though more requests are there.
-    const ENOUGH: usize = 16 * 1024;
-    /// How many messages may wait for a subscriber.
-    const MAILBOX: usize = 1_000;
-
-    /// Talks to a client until it goes: the handler for [`serve`](crate::ch15_serve::serve). It fails when
-    /// the connection does, when what it is sent is no RESP, and when the client subscribes to more than
-    /// it listens to.
-    pub async fn talk(client: Connection, db: Rc<RefCell<Db>>) -> io::Result<()> {
-        let (mailbox, mail) = channel(MAILBOX);
-        let id = db.borrow_mut().hub.enter(mailbox);
-        let _leave = on_drop(|| db.borrow_mut().hub.leave(id));
-        let end = converse(&client, mail, &db, id).await;
-        client.close().await.and(end)
-    }
-
-    /// Answers requests, and delivers messages, whichever comes first.
-    async fn converse(
-        client: &Connection,
-        mut mail: Receiver<Rc<[u8]>>,
-        db: &RefCell<Db>,
-        id: u64,
-    ) -> io::Result<()> {
-        let (mut parser, mut buffer) = (Parser::default(), [0; 4096]);
-        loop {
-            select! {
-                count = client.read(&mut buffer) => match count {
-                    Ok(0) => return Ok(()),
-                    Ok(count) => parser.push(&buffer[..count]),
-                    // It has subscribed, and does not need to say anything.
-                    Err(error) if error.kind() == TimedOut && db.borrow().hub.listens(id) => {}
-                    Err(error) => return Err(error),
-                },
-                message = mail.recv() => match message {
-                    Some(message) => client.write_all(&message).await?,
-                    None => return Err(ConnectionAborted.into()),
-                },
-            }
-            answer(client, &mut parser, db, id).await?;
-        }
-    }
-
-    /// Answers all requests that have come. The next are read when the client has taken the replies.
-    async fn answer(
-        client: &Connection,
-        parser: &mut Parser,
-        db: &RefCell<Db>,
-        id: u64,
-    ) -> io::Result<()> {
-        let (mut replies, mut next) = (Vec::new(), parser.next_request());
-        while let Ok(Some(request)) = &next {
-            db.borrow_mut().execute(id, request).write(&mut replies);
-            if ENOUGH <= replies.len() {
-                client.write_all(&mem::take(&mut replies)).await?;
-            }
-            next = parser.next_request();
-        }
-        if let Err(violation) = next {
-            Reply::Error(violation).write(&mut replies);
-        }
-        client.write_all(&replies).await?;
-        next.map(drop).map_err(|violation| io::Error::new(InvalidData, violation))
-    }
-
-    /// What the clients share.
-    #[derive(Debug, Default)]
-    pub struct Db {
-        /// The values, each under its key.
-        entries: HashMap<Vec<u8>, Entry>,
-        /// When which keys are over; the first of them is the first here.
-        deadlines: BTreeSet<(Instant, Vec<u8>)>,
-        /// Who has subscribed to what.
-        hub: Hub,
-    }
-
-    /// What stands under a key.
-    #[derive(Debug)]
-    struct Entry {
-        /// Its bytes.
-        value: Vec<u8>,
-        /// When it is over, if ever.
-        deadline: Option<Instant>,
-    }
-
-    /// What a command comes to, or why it cannot be done.
-    type Outcome<'a> = Result<Reply<'a>, &'static str>;
-
-    /// What is said of a word that is to be a number.
-    const NO_INTEGER: &str = "value is not an integer or out of range";
-
-    impl Db {
-        /// Does what a request of the client `id` says.
-        pub fn execute<'a>(&'a mut self, id: u64, request: &'a [Vec<u8>]) -> Reply<'a> {
-            self.remove_expired();
-            let Some((name, words)) = request.split_first() else { return Reply::Bytes(vec![]) };
-            let outcome = match (&*name.to_ascii_uppercase(), words) {
-                (b"PING", []) => Ok(Reply::Simple("PONG")),
-                (b"PING" | b"ECHO", [message]) => Ok(Reply::Bulk(Some(message))),
-                (b"GET", [key]) => Ok(self.get(key)),
-                (b"MGET", [_, ..]) => Ok(Reply::Array(words.iter().map(|key| self.get(key)).collect())),
-                (b"SET", [key, value, options @ ..]) => self.set(key, value, options),
-                (b"DEL", [_, ..]) => Ok(self.delete(words)),
-                (b"INCR", [key]) => self.increment(key),
-                (b"EXPIRE", [key, seconds]) => self.expire(key, seconds),
-                (b"TTL", [key]) => Ok(self.seconds_left(key)),
-                (b"PUBLISH", [channel, message]) => Ok(self.hub.publish(channel, message)),
-                (b"SUBSCRIBE", [_, ..]) => Ok(self.hub.subscribe(id, words)),
-                (b"UNSUBSCRIBE", _) => Ok(self.hub.unsubscribe(id, words)),
-                _ => Err("unknown command, or wrong number of arguments"),
-            };
-            outcome.unwrap_or_else(Reply::Error)
-        }
-    }
-
-    impl Db {
-        /// `GET key`
-        fn get(&self, key: &[u8]) -> Reply<'_> {
-            Reply::Bulk(self.entries.get(key).map(|entry| &*entry.value))
-        }
-
-        /// `SET key value [NX] [EX seconds | PX milliseconds]`
-        fn set<'a>(&mut self, key: &[u8], value: &[u8], mut options: &[Vec<u8>]) -> Outcome<'a> {
-            let (mut deadline, mut only_new) = (None, false);
-            while let [option, rest @ ..] = options {
-                match (&*option.to_ascii_uppercase(), rest) {
-                    (b"NX", _) => (only_new, options) = (true, rest),
-                    (b"EX", [time, rest @ ..]) => {
-                        (deadline, options) = (Some(after(time, 1000)?), rest)
-                    }
-                    (b"PX", [time, rest @ ..]) => (deadline, options) = (Some(after(time, 1)?), rest),
-                    _ => return Err("syntax error"),
-                }
-            }
-            if only_new && self.entries.contains_key(key) {
-                return Ok(Reply::Bulk(None));
-            }
-            self.insert(key, value.to_vec(), deadline);
-            Ok(Reply::Simple("OK"))
-        }
-
-        /// `DEL key …`
-        fn delete(&mut self, keys: &[Vec<u8>]) -> Reply<'static> {
-            Reply::count(keys.iter().filter(|key| self.remove(key).is_some()).count())
-        }
-
-        /// `INCR key`
-        fn increment<'a>(&mut self, key: &[u8]) -> Outcome<'a> {
-            let (number, deadline) = match self.entries.get(key) {
-                Some(entry) => (integer(&entry.value).ok_or(NO_INTEGER)?, entry.deadline),
-                None => (0, None),
-            };
-            let number = number.checked_add(1).ok_or("increment or decrement would overflow")?;
-            self.insert(key, number.to_string().into(), deadline);
-            Ok(Reply::Integer(number))
-        }
-
-        /// `EXPIRE key seconds`
-        fn expire<'a>(&mut self, key: &[u8], seconds: &[u8]) -> Outcome<'a> {
-            let over = integer(seconds).ok_or(NO_INTEGER)? <= 0;
-            let deadline = if over { None } else { Some(after(seconds, 1000)?) };
-            let Some(entry) = self.remove(key) else { return Ok(Reply::Integer(0)) };
-            if !over {
-                self.insert(key, entry.value, deadline);
-            }
-            Ok(Reply::Integer(1))
-        }
-
-        /// `TTL key`: to the nearest second; -1 for ever, -2 for a key that is not there.
-        fn seconds_left(&self, key: &[u8]) -> Reply<'static> {
-            let left = self.entries.get(key).map(|entry| entry.deadline);
-            Reply::Integer(match left {
-                None => -2,
-                Some(None) => -1,
-                Some(Some(deadline)) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    (left + Duration::from_millis(500)).as_secs() as i64
-                }
-            })
-        }
-
-        /// Puts `value` under `key`, in place of what stood there.
-        fn insert(&mut self, key: &[u8], value: Vec<u8>, deadline: Option<Instant>) {
-            self.remove(key);
-            self.deadlines.extend(deadline.map(|deadline| (deadline, key.to_vec())));
-            self.entries.insert(key.to_vec(), Entry { value, deadline });
-        }
-
-        /// Removes `key`, and returns what stood there.
-        fn remove(&mut self, key: &[u8]) -> Option<Entry> {
-            let (key, entry) = self.entries.remove_entry(key)?;
-            if let Some(deadline) = entry.deadline {
-                self.deadlines.remove(&(deadline, key));
-            }
-            Some(entry)
-        }
-
-        /// Removes the keys that are over. It is done before each command, so none ever sees one.
-        fn remove_expired(&mut self) {
-            while let Some((deadline, _)) = self.deadlines.first()
-                && *deadline <= Instant::now()
-            {
-                let (_, key) = self.deadlines.pop_first().expect("the first is there");
-                self.entries.remove(&key);
-            }
-        }
-    }
-
-    /// The moment that is `number` times so many milliseconds from now.
-    fn after(number: &[u8], milliseconds: u64) -> Result<Instant, &'static str> {
-        let number = u64::try_from(integer(number).ok_or(NO_INTEGER)?).ok();
-        let time =
-            number.filter(|number| *number > 0).and_then(|number| number.checked_mul(milliseconds));
-        let moment = time.and_then(|time| Instant::now().checked_add(Duration::from_millis(time)));
-        moment.ok_or("invalid expire time")
-    }
+    use under_await::ch14_sync::Sender;
+    use super::resp::Reply;
 
     /// Who has subscribed to what.
     #[derive(Debug, Default)]
@@ -708,6 +502,285 @@ pub mod redis {
     fn tell(told: &mut Vec<u8>, change: &str, channel: Option<&[u8]>, left: usize) {
         let words = [Reply::Bulk(Some(change.as_bytes())), Reply::Bulk(channel), Reply::count(left)];
         Reply::Array(words.into()).write(told);
+    }
+}
+
+pub mod redis {
+    //! # Layer 15, fourth part · a Redis
+    //!
+    //! Enough of one for `redis-cli` and `redis-benchmark`: a few commands, on the protocol and the hub of
+    //! the parts before. What its clients share needs no lock: it has one thread.
+
+    use std::cell::RefCell;
+    use std::collections::{BTreeSet, HashMap};
+    use std::io;
+    use std::io::ErrorKind::{ConnectionAborted, InvalidData, TimedOut};
+    use std::mem;
+    use std::rc::Rc;
+    use std::time::{Duration, Instant};
+
+    use under_await::ch13_race::{on_drop, select};
+    use under_await::ch14_sync::{Receiver, channel};
+    use super::Connection;
+    use super::hub::Hub;
+    use super::resp::{Parser, Reply, Violation, integer};
+
+    /// How many bytes of replies there are when they are sent, though more requests are there.
+    const ENOUGH: usize = 16 * 1024;
+    /// How many messages may wait for a subscriber.
+    const MAILBOX: usize = 1_000;
+
+    /// Talks to a client until it goes: the handler for [`serve`](crate::ch15_serve::serve). It fails when
+    /// the connection does, when what it is sent is no RESP, and when the client subscribes to more than
+    /// it listens to.
+    pub async fn talk(client: Connection, db: Rc<RefCell<Db>>) -> io::Result<()> {
+        let (mailbox, mail) = channel(MAILBOX);
+        let id = db.borrow_mut().hub.enter(mailbox);
+        let _leave = on_drop(|| db.borrow_mut().hub.leave(id));
+        let (parser, replies) = (Parser::default(), Vec::new());
+        let mut session = Session { client, id, db: db.clone(), mail, parser, replies };
+        let end = session.converse().await;
+        session.client.close().await.and(end)
+    }
+
+    /// What is said to a client, and by it.
+    struct Session {
+        /// Its connection.
+        client: Connection,
+        /// Its number.
+        id: u64,
+        /// What it shares with the others. No borrow of it lasts beyond an `.await`.
+        db: Rc<RefCell<Db>>,
+        /// The messages of the channels that it has subscribed to.
+        mail: Receiver<Rc<[u8]>>,
+        /// What it says.
+        parser: Parser,
+        /// What it is to be told.
+        replies: Vec<u8>,
+    }
+
+    impl Session {
+        /// Answers requests, and delivers messages, whichever comes first.
+        async fn converse(&mut self) -> io::Result<()> {
+            let (mut buffer, mut ended) = ([0; 4096], false);
+            while !ended {
+                select! {
+                    count = self.client.read(&mut buffer) => match count {
+                        Ok(0) => ended = true,
+                        Ok(count) => self.parser.push(&buffer[..count]),
+                        // It has subscribed, and does not need to say anything.
+                        Err(error) if error.kind() == TimedOut && self.listens() => {}
+                        Err(error) => return Err(error),
+                    },
+                    message = self.mail.recv() => {
+                        self.replies.extend_from_slice(&message.ok_or(ConnectionAborted)?);
+                    }
+                }
+                self.answer().await?;
+            }
+            Ok(())
+        }
+    }
+
+    impl Session {
+        /// Answers all requests that have come. The next are read when the client has taken the replies.
+        async fn answer(&mut self) -> io::Result<()> {
+            loop {
+                // They came first: after the reply to an UNSUBSCRIBE there is no message.
+                self.deliver().await?;
+                match self.parser.next_request() {
+                    Ok(Some(request)) => {
+                        self.db.borrow_mut().execute(self.id, &request).write(&mut self.replies);
+                    }
+                    Ok(None) => return self.send(0).await,
+                    Err(violation) => return self.refuse(violation).await,
+                }
+                self.send(ENOUGH).await?;
+            }
+        }
+    }
+
+    impl Session {
+        /// Delivers the messages that have come.
+        async fn deliver(&mut self) -> io::Result<()> {
+            while let Ok(message) = self.mail.try_recv() {
+                self.replies.extend_from_slice(&message);
+                self.send(ENOUGH).await?;
+            }
+            Ok(())
+        }
+
+        /// Sends what there is to be told, if it is so many bytes.
+        async fn send(&mut self, enough: usize) -> io::Result<()> {
+            if self.replies.len() < enough {
+                return Ok(());
+            }
+            self.client.write_all(&mem::take(&mut self.replies)).await
+        }
+
+        /// Says what is wrong, and that is the end.
+        async fn refuse(&mut self, violation: Violation) -> io::Result<()> {
+            Reply::Error(violation).write(&mut self.replies);
+            self.send(0).await?;
+            Err(io::Error::new(InvalidData, violation))
+        }
+
+        /// Whether it has subscribed to anything.
+        fn listens(&self) -> bool {
+            self.db.borrow().hub.listens(self.id)
+        }
+    }
+
+    /// What the clients share.
+    #[derive(Debug, Default)]
+    pub struct Db {
+        /// The values, each under its key.
+        entries: HashMap<Vec<u8>, Entry>,
+        /// When which keys are over; the first of them is the first here.
+        deadlines: BTreeSet<(Instant, Vec<u8>)>,
+        /// Who has subscribed to what.
+        hub: Hub,
+    }
+
+    /// What stands under a key.
+    #[derive(Debug)]
+    struct Entry {
+        /// Its bytes.
+        value: Vec<u8>,
+        /// When it is over, if ever.
+        deadline: Option<Instant>,
+    }
+
+    /// What a command comes to, or why it cannot be done.
+    type Outcome<'a> = Result<Reply<'a>, &'static str>;
+
+    /// What is said of a word that is to be a number.
+    const NO_INTEGER: &str = "value is not an integer or out of range";
+
+    impl Db {
+        /// Does what a request of the client `id` says.
+        pub fn execute<'a>(&'a mut self, id: u64, request: &'a [Vec<u8>]) -> Reply<'a> {
+            self.remove_expired();
+            let Some((name, words)) = request.split_first() else { return Reply::Bytes(vec![]) };
+            let outcome = match (&*name.to_ascii_uppercase(), words) {
+                (b"PING", []) => Ok(Reply::Simple("PONG")),
+                (b"PING" | b"ECHO", [message]) => Ok(Reply::Bulk(Some(message))),
+                (b"GET", [key]) => Ok(self.get(key)),
+                (b"MGET", [_, ..]) => Ok(Reply::Array(words.iter().map(|key| self.get(key)).collect())),
+                (b"SET", [key, value, options @ ..]) => self.set(key, value, options),
+                (b"DEL", [_, ..]) => Ok(self.delete(words)),
+                (b"INCR", [key]) => self.increment(key),
+                (b"EXPIRE", [key, seconds]) => self.expire(key, seconds),
+                (b"TTL", [key]) => Ok(self.seconds_left(key)),
+                (b"PUBLISH", [channel, message]) => Ok(self.hub.publish(channel, message)),
+                (b"SUBSCRIBE", [_, ..]) => Ok(self.hub.subscribe(id, words)),
+                (b"UNSUBSCRIBE", _) => Ok(self.hub.unsubscribe(id, words)),
+                _ => Err("unknown command, or wrong number of arguments"),
+            };
+            outcome.unwrap_or_else(Reply::Error)
+        }
+    }
+
+    impl Db {
+        /// `GET key`
+        fn get(&self, key: &[u8]) -> Reply<'_> {
+            Reply::Bulk(self.entries.get(key).map(|entry| &*entry.value))
+        }
+
+        /// `SET key value [NX] [EX seconds | PX milliseconds]`
+        fn set<'a>(&mut self, key: &[u8], value: &[u8], mut options: &[Vec<u8>]) -> Outcome<'a> {
+            let (mut deadline, mut only_new) = (None, false);
+            while let [option, rest @ ..] = options {
+                match (&*option.to_ascii_uppercase(), rest) {
+                    (b"NX", _) => (only_new, options) = (true, rest),
+                    (unit @ (b"EX" | b"PX"), [time, rest @ ..]) if deadline.is_none() => {
+                        let milliseconds = if unit == b"EX" { 1000 } else { 1 };
+                        (deadline, options) = (Some(after(time, milliseconds)?), rest);
+                    }
+                    _ => return Err("syntax error"),
+                }
+            }
+            if only_new && self.entries.contains_key(key) {
+                return Ok(Reply::Bulk(None));
+            }
+            self.insert(key, value.to_vec(), deadline);
+            Ok(Reply::Simple("OK"))
+        }
+
+        /// `DEL key …`
+        fn delete(&mut self, keys: &[Vec<u8>]) -> Reply<'static> {
+            Reply::count(keys.iter().filter(|key| self.remove(key).is_some()).count())
+        }
+
+        /// `INCR key`
+        fn increment<'a>(&mut self, key: &[u8]) -> Outcome<'a> {
+            let (number, deadline) = match self.entries.get(key) {
+                Some(entry) => (integer(&entry.value).ok_or(NO_INTEGER)?, entry.deadline),
+                None => (0, None),
+            };
+            let number = number.checked_add(1).ok_or("increment or decrement would overflow")?;
+            self.insert(key, number.to_string().into(), deadline);
+            Ok(Reply::Integer(number))
+        }
+
+        /// `EXPIRE key seconds`
+        fn expire<'a>(&mut self, key: &[u8], seconds: &[u8]) -> Outcome<'a> {
+            let over = integer(seconds).ok_or(NO_INTEGER)? <= 0;
+            let deadline = if over { None } else { Some(after(seconds, 1000)?) };
+            let Some(entry) = self.remove(key) else { return Ok(Reply::Integer(0)) };
+            if !over {
+                self.insert(key, entry.value, deadline);
+            }
+            Ok(Reply::Integer(1))
+        }
+
+        /// `TTL key`: to the nearest second; -1 for ever, -2 for a key that is not there.
+        fn seconds_left(&self, key: &[u8]) -> Reply<'static> {
+            let left = self.entries.get(key).map(|entry| entry.deadline);
+            Reply::Integer(match left {
+                None => -2,
+                Some(None) => -1,
+                Some(Some(deadline)) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    (left + Duration::from_millis(500)).as_secs() as i64
+                }
+            })
+        }
+
+        /// Puts `value` under `key`, in place of what stood there.
+        fn insert(&mut self, key: &[u8], value: Vec<u8>, deadline: Option<Instant>) {
+            self.remove(key);
+            self.deadlines.extend(deadline.map(|deadline| (deadline, key.to_vec())));
+            self.entries.insert(key.to_vec(), Entry { value, deadline });
+        }
+
+        /// Removes `key`, and returns what stood there.
+        fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+            let (key, entry) = self.entries.remove_entry(key)?;
+            if let Some(deadline) = entry.deadline {
+                self.deadlines.remove(&(deadline, key));
+            }
+            Some(entry)
+        }
+
+        /// Removes the keys that are over. It is done before each command, so none ever sees one.
+        fn remove_expired(&mut self) {
+            while let Some((deadline, _)) = self.deadlines.first()
+                && *deadline <= Instant::now()
+            {
+                let (_, key) = self.deadlines.pop_first().expect("the first is there");
+                self.entries.remove(&key);
+            }
+        }
+    }
+
+    /// The moment that is `number` times so many milliseconds from now.
+    fn after(number: &[u8], milliseconds: u64) -> Result<Instant, &'static str> {
+        let number = u64::try_from(integer(number).ok_or(NO_INTEGER)?).ok();
+        let time =
+            number.filter(|number| *number > 0).and_then(|number| number.checked_mul(milliseconds));
+        let moment = time.and_then(|time| Instant::now().checked_add(Duration::from_millis(time)));
+        moment.ok_or("invalid expire time")
     }
 }
 
