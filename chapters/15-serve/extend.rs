@@ -8,7 +8,7 @@ use under_await::ch09_timer::timeout;
 use under_await::ch10_net::TcpStream;
 use under_await::ch12_join::try_join;
 use under_await::ch13_race::CancelToken;
-use under_await::ch14_sync::unbounded;
+use under_await::ch14_sync::{channel, unbounded};
 
 // The checks name it, too.
 pub use super::Connection;
@@ -26,7 +26,7 @@ pub fn connection(stream: TcpStream, idle: Duration) -> Connection {
 
 /// Reads a line, and returns it without its `\n`. All of it has to come within `limit`, or the error
 /// is `TimedOut`. If it has more bytes than [`LONGEST`], the error is `InvalidData`. When the client
-/// has nothing more to say, or the server ends, it is `None`.
+/// has nothing more to say, or the server ends, it is `None`, whether or not a line had begun.
 ///
 /// `rest` is for what was read and not returned yet: of this line, or of those that follow. Cancel
 /// safe, if it is called with the same `rest` again.
