@@ -1648,6 +1648,32 @@ fn after_the_end_of_a_subscription_no_message_comes() {
     });
 }
 
+/// What is published while the end is under way is delivered, too, or its publisher is told that nobody
+/// listens any more.
+#[test]
+fn what_is_published_at_the_end_is_delivered() {
+    on_both(LIMIT, |_| {
+        let (mut published, mut delivered) = (0, 0);
+        for _ in 0..30 {
+            let (end, ()) = served_by_redis(PATIENT, async |place| {
+                let (mut one, mut two) = (Client::new(place).await, Client::new(place).await);
+                one.asks(b"SUBSCRIBE a\r\n", &change("subscribe", "a", 1)).await;
+                two.asks(b"PING\r\n", b"+PONG\r\n").await;
+                two.says(&b"PUBLISH a x\r\n".repeat(20)).await;
+                two.wait_until_it_has_arrived();
+                place.stop.cancel();
+                let (heard, told) = join!(one.rest(), two.rest());
+                assert_eq!(told.len(), 20 * 4);
+                published += told.iter().filter(|byte| **byte == b'1').count();
+                delivered += heard.len() / message("a", "x").len();
+            });
+            assert_eq!(end, Ok(()));
+        }
+        println!("{published} of {} messages were published", 30 * 20);
+        assert_eq!(published, delivered);
+    });
+}
+
 /// Messages that were published when the end comes are delivered: whoever published them was told so.
 #[test]
 fn what_was_published_by_the_end_is_delivered() {
@@ -1724,13 +1750,13 @@ fn channels_that_nobody_listens_to_are_forgotten() {
         let limits = Limits { connections: 1, ..PATIENT };
         let (end, ()) = served_by_redis(limits, async |place| {
             let mut kept = Vec::new();
-            for _ in 0..6 {
+            for round in 0..6 {
                 let mut client = Client::new(place).await;
                 // It is inside, so the one before is gone.
                 client.asks(b"PING\r\n", b"+PONG\r\n").await;
                 kept.push(allocated_bytes());
                 for number in 0..50 {
-                    let name = format!("{number:01000}");
+                    let name = format!("{round}{number:01000}");
                     let told = change("subscribe", &name, 1 + number % 2);
                     client.asks(format!("SUBSCRIBE {name}\r\n").as_bytes(), &told).await;
                     // Every second time it leaves two.
@@ -1739,7 +1765,7 @@ fn channels_that_nobody_listens_to_are_forgotten() {
                         client.hears_so_much(2 * change("unsubscribe", &name, 1).len()).await;
                     }
                 }
-                let name = "x".repeat(100_000);
+                let name = round.to_string().repeat(100_000);
                 let request = [b"*2\r\n", &bulk(b"SUBSCRIBE")[..], &bulk(name.as_bytes())];
                 client.asks(&request.concat(), &change("subscribe", &name, 1)).await;
             }
@@ -1783,9 +1809,9 @@ fn what_is_no_request_ends_the_conversation() {
                 assert_eq!(told.matches("\r\n").count(), 2, "{told:?}");
                 other.asks(b"PING\r\n", b"+PONG\r\n").await;
             }
-            // 64 KiB without the end of a line.
+            // 64 KiB without the end of a line; and what comes after them does not undo the answer.
             let mut client = Client::new(place).await;
-            client.says(&[b'x'; (64 << 10) + 1]).await;
+            client.says(&[b'x'; (64 << 10) + 100_000]).await;
             assert!(client.rest().await.starts_with(b"-ERR "));
         });
         assert_eq!(end, Ok(()));

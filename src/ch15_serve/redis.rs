@@ -55,13 +55,12 @@ struct Session {
 impl Session {
     /// Answers requests, and delivers messages, whichever comes first.
     async fn converse(&mut self) -> io::Result<()> {
-        let (mut buffer, mut ended) = ([0; 4096], false);
-        while !ended {
+        let mut buffer = [0; 4096];
+        loop {
             select! {
                 count = self.client.read(&mut buffer) => match count {
-                    Ok(0) => ended = true,
+                    Ok(0) => return self.end().await,
                     Ok(count) => self.parser.push(&buffer[..count]),
-                    // It has subscribed, and does not need to say anything.
                     Err(error) if error.kind() == TimedOut && self.listens() => {}
                     Err(error) => return Err(error),
                 },
@@ -71,7 +70,6 @@ impl Session {
             }
             self.answer().await?;
         }
-        Ok(())
     }
 }
 // ANCHOR_END: converse
@@ -121,7 +119,15 @@ impl Session {
         Err(io::Error::new(InvalidData, violation))
     }
 
-    /// Whether it has subscribed to anything.
+    /// Takes the client out of the hub, so that nobody is told any more that it has a message, and
+    /// delivers those of which somebody was.
+    async fn end(&mut self) -> io::Result<()> {
+        self.db.borrow_mut().hub.leave(self.id);
+        self.deliver().await?;
+        self.send(0).await
+    }
+
+    /// Whether it has subscribed to anything, and need not say anything.
     fn listens(&self) -> bool {
         self.db.borrow().hub.listens(self.id)
     }
