@@ -562,13 +562,12 @@ pub mod redis {
     impl Session {
         /// Answers requests, and delivers messages, whichever comes first.
         async fn converse(&mut self) -> io::Result<()> {
-            let (mut buffer, mut ended) = ([0; 4096], false);
-            while !ended {
+            let mut buffer = [0; 4096];
+            loop {
                 select! {
                     count = self.client.read(&mut buffer) => match count {
-                        Ok(0) => ended = true,
+                        Ok(0) => return self.end().await,
                         Ok(count) => self.parser.push(&buffer[..count]),
-                        // It has subscribed, and does not need to say anything.
                         Err(error) if error.kind() == TimedOut && self.listens() => {}
                         Err(error) => return Err(error),
                     },
@@ -578,7 +577,6 @@ pub mod redis {
                 }
                 self.answer().await?;
             }
-            Ok(())
         }
     }
 
@@ -625,7 +623,16 @@ pub mod redis {
             Err(io::Error::new(InvalidData, violation))
         }
 
-        /// Whether it has subscribed to anything.
+        /// Delivers the last messages. Nobody is told any more that this client has got one.
+        async fn end(&mut self) -> io::Result<()> {
+            if self.listens() {
+                self.db.borrow_mut().hub.leave(self.id);
+            }
+            self.deliver().await?;
+            self.send(0).await
+        }
+
+        /// Whether it has subscribed to anything, and need not say anything.
         fn listens(&self) -> bool {
             self.db.borrow().hub.listens(self.id)
         }

@@ -119,10 +119,11 @@ impl Session {
         Err(io::Error::new(InvalidData, violation))
     }
 
-    /// Takes the client out of the hub, so that nobody is told any more that it has a message, and
-    /// delivers those of which somebody was.
+    /// Delivers the last messages. Nobody is told any more that this client has got one.
     async fn end(&mut self) -> io::Result<()> {
-        self.db.borrow_mut().hub.leave(self.id);
+        if self.listens() {
+            self.db.borrow_mut().hub.leave(self.id);
+        }
         self.deliver().await?;
         self.send(0).await
     }
