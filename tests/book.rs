@@ -847,6 +847,7 @@ fn every_output_is_what_the_example_prints() {
 }
 
 /// What an example prints with an argument, and in which file its chapter shows it.
+#[cfg(target_os = "linux")]
 const RUNS: &[(&str, &str, &str)] = &[
     ("09-timer", "rounding", "rounding.txt"),
     ("09-timer", "wheel", "wheel.txt"),

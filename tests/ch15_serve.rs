@@ -11,7 +11,9 @@ use std::env;
 use std::future::{Future, pending};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{self, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, RawFd};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::thread;

@@ -1039,6 +1039,7 @@ fn retry<T, R>(mut value: T, f: fn(T) -> Result<R, T>) -> R {
 
 /// Waits until `holds` does: what the system does in its own time has a second for it.
 #[track_caller]
+#[cfg(target_os = "linux")]
 fn settles(holds: impl Fn() -> bool) {
     let patience = support::scaled(Duration::from_secs(1)).as_millis();
     let settled = (0..patience).any(|_| {
