@@ -1676,6 +1676,37 @@ fn what_is_published_at_the_end_is_delivered() {
     });
 }
 
+/// Who listens may stop to, also when for every message that it hears another one is published: some
+/// hundreds wait for it all the time.
+#[test]
+fn who_listens_may_stop_though_messages_keep_coming() {
+    on_both(LIMIT, |_| {
+        let text = "x".repeat(1_000);
+        let (end, ()) = served_at(narrow_listener(), PATIENT, redis(), async |place| {
+            let (mut slow, mut speaker) =
+                (narrow(Client::new(place).await), Client::new(place).await);
+            slow.asks(b"SUBSCRIBE a\r\n", &change("subscribe", "a", 1)).await;
+            let request = format!("PUBLISH a {text}\r\n");
+            for _ in 0..500 {
+                speaker.asks(request.as_bytes(), b":1\r\n").await;
+            }
+            slow.says(b"UNSUBSCRIBE a\r\n").await;
+            let (mut heard, mut bytes, mut published) = (Vec::new(), [0; 1_000], 500);
+            let end = change("unsubscribe", "a", 0);
+            while !heard.ends_with(&end) {
+                let count = slow.stream.read(&mut bytes).await.unwrap();
+                heard.extend(&bytes[..count]);
+                speaker.says(request.as_bytes()).await;
+                speaker.hears_so_much(4).await;
+                published += 1;
+                assert!(published < 10_000, "and it still listens");
+            }
+            println!("it was over after {published} messages");
+        });
+        assert_eq!(end, Ok(()));
+    });
+}
+
 /// Messages that were published when the end comes are delivered: whoever published them was told so.
 #[test]
 fn what_was_published_by_the_end_is_delivered() {

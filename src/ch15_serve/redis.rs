@@ -80,7 +80,7 @@ impl Session {
     async fn answer(&mut self) -> io::Result<()> {
         loop {
             // They came first: after the reply to an UNSUBSCRIBE there is no message.
-            self.deliver().await?;
+            self.deliver();
             match self.parser.next_request() {
                 Ok(Some(request)) => {
                     self.db.borrow_mut().execute(self.id, &request).write(&mut self.replies);
@@ -95,13 +95,12 @@ impl Session {
 // ANCHOR_END: answer
 
 impl Session {
-    /// Delivers the messages that have come.
-    async fn deliver(&mut self) -> io::Result<()> {
+    /// Adds the messages that have come to what it is to be told. All at once: if it waited in
+    /// between, others would come, and a client that hears many would never be heard.
+    fn deliver(&mut self) {
         while let Ok(message) = self.mail.try_recv() {
             self.replies.extend_from_slice(&message);
-            self.send(ENOUGH).await?;
         }
-        Ok(())
     }
 
     /// Sends what there is to be told, if it is so many bytes.
@@ -124,7 +123,7 @@ impl Session {
         if self.listens() {
             self.db.borrow_mut().hub.leave(self.id);
         }
-        self.deliver().await?;
+        self.deliver();
         self.send(0).await
     }
 
