@@ -531,8 +531,8 @@ pub mod redis {
     const MAILBOX: usize = 1_000;
 
     /// Talks to a client until it goes: the handler for [`serve`](crate::ch15_serve::serve). It fails when
-    /// the connection does, when what it is sent is no RESP, and when the client subscribes to more than
-    /// it listens to.
+    /// the connection does, when what it is sent is no RESP, and when the client does not take the messages
+    /// that it has subscribed to.
     pub async fn talk(client: Connection, db: Rc<RefCell<Db>>) -> io::Result<()> {
         let (mailbox, mail) = channel(MAILBOX);
         let id = db.borrow_mut().hub.enter(mailbox);
