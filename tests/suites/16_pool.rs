@@ -252,7 +252,7 @@ checks! {
             }
             ready(())
         });
-        let made = end_where_threads_live(&pool, made, "`make` panicked");
+        let made = end_where_threads_live(pool, made, "`make` panicked");
         ensure!(
             made == End::Panic("made"),
             "wrong-result",
