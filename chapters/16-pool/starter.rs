@@ -233,7 +233,6 @@ pub mod extend {
     // The lock here is from `support/schedules.rs`. It does what std's does, and stops each time it is to be
     // taken, for the checks that play two sides in every order.
 
-    use std::collections::VecDeque;
     use std::io;
     use std::pin::Pin;
     use std::sync::Arc;
@@ -244,10 +243,11 @@ pub mod extend {
     use under_await::ch09_timer::{Elapsed, timeout};
     use under_await::ch11_task::spawn;
     use under_await::ch13_race::on_drop;
-    use under_await::ch14_sync::{Notify, Sender, channel, mpsc};
+    use under_await::ch14_sync::{Sender, channel, mpsc};
 
+    pub use self::steps::Queue;
     use super::{JoinHandle, Pool};
-    use crate::support::schedules::{model::Mutex as Lock, point};
+    use crate::support::schedules::model::Mutex as Lock;
 
     /// A pool that gives each task to the thread with the fewest.
     #[derive(Debug)]
@@ -326,46 +326,58 @@ pub mod extend {
     /// in it would be turned down.
     pub type Begun = Pin<Box<dyn Future<Output = ()>>>;
 
-    /// One queue for all threads. The checks stop at each of its steps, to let others come in between.
-    #[derive(Debug)]
-    pub struct Queue<J> {
-        jobs: Lock<VecDeque<J>>,
-        /// Notifies all, after something was added.
-        news: Notify,
+    /// The steps of the queue. What it consists of is seen in here only: a look or a question that is none of these
+    /// steps would be one at which no check can let others come in between.
+    mod steps {
+        use std::collections::VecDeque;
+
+        use under_await::ch14_sync::Notify;
+
+        use crate::support::schedules::{model::Mutex as Lock, point};
+
+        /// One queue for all threads. The checks stop at each of its steps, to let others come in between.
+        #[derive(Debug)]
+        pub struct Queue<J> {
+            jobs: Lock<VecDeque<J>>,
+            /// Notifies all, after something was added.
+            added: Notify,
+        }
+
+        impl<J> Queue<J> {
+            /// An empty queue.
+            pub fn new() -> Self {
+                Queue { jobs: Lock::new(VecDeque::new()), added: Notify::new() }
+            }
+
+            /// Adds a job, and tells all threads: who has time first takes it.
+            pub fn push(&self, job: J) {
+                point("add a job");
+                self.jobs.lock().unwrap().push_back(job);
+                // One would not do: the thread of the first that waits may be busy.
+                point("tell all");
+                self.added.notify_waiters();
+            }
+
+            /// How many jobs nobody has taken.
+            pub fn waiting(&self) -> usize {
+                self.jobs.lock().unwrap().len()
+            }
+
+            /// Takes the first job, if there is one.
+            pub(super) fn take(&self) -> Option<J> {
+                point("look for a job");
+                self.jobs.lock().unwrap().pop_front()
+            }
+
+            /// Asks for news, now: the future is ready when something is added after this.
+            pub(super) fn news(&self) -> impl Future<Output = ()> {
+                point("ask for news");
+                self.added.notified()
+            }
+        }
     }
 
     impl<J> Queue<J> {
-        /// An empty queue.
-        pub fn new() -> Self {
-            Queue { jobs: Lock::new(VecDeque::new()), news: Notify::new() }
-        }
-
-        /// Adds a job, and tells all threads: who has time first takes it.
-        pub fn push(&self, job: J) {
-            point("add a job");
-            self.jobs.lock().unwrap().push_back(job);
-            // One would not do: the thread of the first that waits may be busy.
-            point("tell all");
-            self.news.notify_waiters();
-        }
-
-        /// How many jobs nobody has taken.
-        pub fn waiting(&self) -> usize {
-            self.jobs.lock().unwrap().len()
-        }
-
-        /// Takes the first job, if there is one.
-        fn take(&self) -> Option<J> {
-            point("look for a job");
-            self.jobs.lock().unwrap().pop_front()
-        }
-
-        /// Asks for news, now: the future is ready when something is added after this.
-        fn news(&self) -> impl Future<Output = ()> {
-            point("ask for news");
-            self.news.notified()
-        }
-
         /// Waits until this thread has time and there is a job, and takes it. To be repaired: see
         /// `next_hastily`.
         pub async fn next(&self) -> J {

@@ -17,6 +17,7 @@ use under_await::ch01_future::yield_now;
 use under_await::ch04_park::block_on;
 use under_await::ch05_handoff::{Receiver, Sender, oneshot};
 use under_await::ch08_poll::wait;
+use under_await::ch09_timer::pending_timers;
 use under_await::ch11_task::{self, JoinError, spawn};
 use under_await::ch13_race::race;
 use under_await::ledger::watch;
@@ -93,6 +94,26 @@ checks! {
         );
     }
 
+    /// To drop the wait for a task does nothing to the task.
+    "16.1" fn dropped_it_aborts_nothing() {
+        quiet(|| ("stuck", "A task was to send something. It has neither sent it, nor is it over."));
+        let got = ch11_task::block_on(async {
+            let (sender, receiver) = oneshot();
+            let task = spawn(async {
+                yield_now().await;
+                let _ = sender.send(7);
+            });
+            race(or_abort(task, pending::<()>()), yield_now()).await;
+            receiver.await.ok()
+        });
+        ensure!(
+            got == Some(7),
+            "lost-progress",
+            "A task was to send 7. Nobody ordered its end: `or_abort` was dropped before, and that leaves the \
+             task to itself. What came of the 7: {got:?}."
+        );
+    }
+
     /// A future is made, polled and dropped on one thread, and so it may have an `Rc`.
     "16.2" with "16.1" fn made_polled_and_dropped_there() {
         quiet(NO_ANSWER);
@@ -139,6 +160,19 @@ checks! {
             "wrong-result",
             "`spawn_on` was called with 0, 1 and 2. The tasks were on {}; needed are 3.",
             many(distinct, "thread")
+        );
+    }
+
+    /// There is no thread of a number that is too high.
+    "16.2" fn a_thread_that_there_is() {
+        quiet(NO_ANSWER);
+        let pool = pool(3);
+        let panic = panics(|| drop(pool.spawn_on(3, || ready(()))));
+        ensure!(
+            panic.is_some(),
+            "wrong-result",
+            "The threads of a pool have the numbers 0, 1 and 2, and `spawn_on` was called with 3. It did not \
+             panic."
         );
     }
 
@@ -218,7 +252,7 @@ checks! {
             }
             ready(())
         });
-        let made = end_of(made, "`make` panicked");
+        let made = end_where_threads_live(pool, made, "`make` panicked");
         ensure!(
             made == End::Panic("made"),
             "wrong-result",
@@ -343,7 +377,7 @@ checks! {
         quiet(|| (
             "stuck",
             "Tasks wait, and the pool is dropped. Its drop waits for a thread that does not end: its \
-             tasks have to hear of it.",
+             tasks have to hear of it, each from the token of its `Ending`.",
         ));
         let pool = Pool::new(2).expect("there are threads enough");
         let (drops, (begun, begins)) = (Drops::default(), mpsc::channel());
@@ -365,7 +399,7 @@ checks! {
             "6 tasks waited, and the pool was dropped. {dropped} of them had been dropped by then."
         );
         for handle in waiting {
-            let told = end_of(handle, "A task waited, and the pool was dropped");
+            let told = end_by_the_pool(handle, "A task waited, and the pool was dropped");
             ensure!(
                 told == End::Cancelled,
                 "wrong-result",
@@ -384,7 +418,8 @@ checks! {
     "16.3" with "16.1" "16.2" fn those_that_have_not_begun_hear_it() {
         quiet(|| (
             "stuck",
-            "Tasks had not begun when the pool was dropped. Its drop waits for a thread that does not end.",
+            "Tasks had not begun when the pool was dropped. Its drop waits for a thread that does not end: its \
+             tasks have to hear of it, each from the token of its `Ending`.",
         ));
         let pool = Pool::new(1).expect("there are threads enough");
         let drops = Drops::default();
@@ -403,7 +438,7 @@ checks! {
             "3 tasks had not begun, and the pool was dropped. {dropped} of them had been dropped by then."
         );
         for handle in waiting {
-            let told = end_of(handle, "A task had not begun, and the pool was dropped");
+            let told = end_by_the_pool(handle, "A task had not begun, and the pool was dropped");
             ensure!(
                 told == End::Cancelled,
                 "wrong-result",
@@ -431,8 +466,8 @@ checks! {
         });
         let _ = give.send(pool);
         let what = "A task dropped the pool that it belongs to";
-        let dropped_it = end_of(drops_it, what);
-        let waiting = waiting.map(|handle| end_of(handle, what));
+        let dropped_it = end_by_the_pool(drops_it, what);
+        let waiting = waiting.map(|handle| end_by_the_pool(handle, what));
         ensure!(
             dropped_it == End::Output(7),
             "wrong-result",
@@ -450,13 +485,17 @@ checks! {
     "16.4" with "16.1" "16.2" "16.3" fn to_the_one_with_the_fewest() {
         quiet(NO_ANSWER);
         let pool = LeastLoaded::new(3).expect("there are threads enough");
-        let mut seats = (0..6).map(|_| seat(&pool)).collect::<Vec<_>>();
-        let alive = pool.alive();
-        ensure!(
-            alive == [2, 2, 2],
-            "wrong-result",
-            "6 tasks wait on 3 threads, and `alive` says {alive:?}. Needed: [2, 2, 2]."
-        );
+        let mut seats = Vec::new();
+        for needed in [[1, 0, 0], [1, 1, 0], [1, 1, 1], [2, 1, 1], [2, 2, 1], [2, 2, 2]] {
+            seats.push(seat(&pool));
+            let (alive, number) = (pool.alive(), many(seats.len(), "task"));
+            ensure!(
+                alive == needed,
+                "wrong-result",
+                "{number} on 3 threads, and `alive` says {alive:?}. Needed: {needed:?}. A task goes where the \
+                 fewest are; of several such threads, to the first."
+            );
+        }
         let empty = seats[1].thread;
         for seat in seats.extract_if(.., |seat| seat.thread == empty) {
             let _ = seat.go.send(());
@@ -545,8 +584,16 @@ checks! {
 
     /// The end waits for the tasks, however they end.
     "16.5" with "16.1" "16.2" "16.3" fn waits_for_the_last() {
-        quiet(|| ("stuck", "All tasks are over, and `finish` still waits. Who else can send?"));
-        let pool = Draining::new(2).expect("there are threads enough");
+        quiet(|| (
+            "stuck",
+            "All tasks are over, and `finish` still waits. It sleeps for all of the grace; or it listens, and \
+             somebody else can still send.",
+        ));
+        let (pool, ended) = (Draining::new(2).expect("there are threads enough"), Drops::default());
+        for token in [ended.token(), ended.token()] {
+            let leaves = pool.spawn(|| async { TOKEN.set(Some(token)) });
+            end_of(leaves, "A task was over");
+        }
         let seats = [(); 4].map(|()| {
             let (go, waits) = oneshot();
             (go, pool.spawn(|| async { waits.await.ok() }))
@@ -558,18 +605,19 @@ checks! {
             }
             ready(())
         });
-        let (early, end, outputs) = ch11_task::block_on(async {
+        let (early, end, ended, outputs) = ch11_task::block_on(async {
             let mut finish = pin!(pool.finish(HOUR));
             let early = finish.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
             if early {
-                return (true, Ok(()), Vec::new());
+                return (true, Ok(()), 0, Vec::new());
             }
             let mut outputs = Vec::new();
             for (go, handle) in seats {
                 let _ = go.send(7);
                 outputs.push(handle);
             }
-            (false, finish.await, outputs)
+            let end = finish.await;
+            (false, end, ended.count(), outputs)
         });
         ensure!(!early, "too-early", "Four tasks wait, the grace is an hour, and `finish` was ready.");
         for handle in outputs {
@@ -581,6 +629,12 @@ checks! {
             );
         }
         ensure!(end.is_ok(), "wrong-result", "All tasks were over within the grace, and `finish` gave {end:?}.");
+        ensure!(
+            ended == 2,
+            "not-given-back",
+            "All tasks were over within the grace, and `finish` was ready. Of 2 threads of the pool {ended} had \
+             ended by then. In both cases the pool is gone."
+        );
         let _: End<()> = end_of(panics, "A future panicked");
         end_of(made, "`make` panicked");
     }
@@ -595,8 +649,10 @@ checks! {
         let (drops, began) = (Drops::default(), Instant::now());
         let token = drops.token();
         let waits = pool.spawn(move || hold(token));
-        let end = ch11_task::block_on(pool.finish(Duration::from_millis(20)));
-        let (passed, dropped) = (began.elapsed(), drops.count());
+        let (end, passed, dropped) = ch11_task::block_on(async {
+            let end = pool.finish(Duration::from_millis(20)).await;
+            (end, began.elapsed(), drops.count())
+        });
         ensure!(
             passed >= Duration::from_millis(20),
             "too-early",
@@ -614,7 +670,7 @@ checks! {
             "`finish` was ready. A task that was not over after the grace had been dropped {} by then.",
             times(dropped)
         );
-        let waits = end_of(waits, "A task was cut off after the grace");
+        let waits = end_by_the_pool(waits, "A task was cut off after the grace");
         ensure!(
             waits == End::Cancelled,
             "wrong-result",
@@ -626,7 +682,8 @@ checks! {
     "16.5" with "16.1" "16.2" "16.3" fn nobody_to_wait_for() {
         quiet(|| (
             "stuck",
-            "There is no task, and `finish` waits until the grace is over. Somebody can still send.",
+            "There is no task, and `finish` waits until the grace is over. It sleeps for all of it; or it listens, \
+             and somebody can still send.",
         ));
         let pool = Draining::new(1).expect("there are threads enough");
         let end = ch11_task::block_on(pool.finish(HOUR));
@@ -681,6 +738,11 @@ checks! {
                 "spins",
                 "A worker waits for a job, and there is none. {SPINS}."
             );
+            ensure!(
+                order.why.as_deref() != Some(NAPS),
+                "spins",
+                "A worker waits for a job, and there is none. {NAPS}. To wait for news is enough."
+            );
             fail!(
                 "lost-wake",
                 "A worker takes {}, and somebody adds as many. Of {} orders {} come to no good end. One \
@@ -701,6 +763,35 @@ checks! {
             "wrong-result",
             "Two workers look for one job. Of {} orders {} come to no good end. One of them:\n\n{order}",
             orders.total, orders.bad.len()
+        );
+    }
+
+    /// A job that comes while a thread waits for one is left to others for as long as that one has other tasks.
+    "16.6" fn first_the_others_of_the_thread() {
+        quiet(NO_ANSWER);
+        let queue = Arc::new(Queue::<Job>::new());
+        let left = ch11_task::block_on(async {
+            let takes = queue.clone();
+            drop(spawn(async move {
+                loop {
+                    let job = takes.next().await;
+                    drop(spawn(job()));
+                }
+            }));
+            // By now it waits.
+            for _ in 0..20 {
+                yield_now().await;
+            }
+            queue.push(Box::new(|| Box::pin(ready(()))));
+            let looks = queue.clone();
+            spawn(async move { looks.waiting() }).await.unwrap_or(0)
+        });
+        ensure!(
+            left == 1,
+            "waits-for-one",
+            "A thread waited for a job, and one was added, and another task of the thread was spawned. When that \
+             had its turn, the queue was empty: the thread had taken the job before it had time for it. What \
+             waits for news may have waited long: it is not the only one on its thread."
         );
     }
 
@@ -805,6 +896,39 @@ fn end_of<T>(handle: impl Future<Output = Result<T, JoinError>>, what: &str) -> 
     }
 }
 
+/// The same, where the task may have taken its thread along: thread 0, on which others are.
+fn end_where_threads_live<T>(pool: &Pool, handle: impl Future<Output = Result<T, JoinError>>, what: &str) -> End<T> {
+    let mut end = None;
+    if panics(|| end = Some(block_on(handle).into())).is_none() {
+        return end.expect("there was no panic");
+    }
+    if panics(|| drop(block_on(pool.spawn_on(0, || ready(()))))).is_some() {
+        fail!(
+            "panicked",
+            "{what}, and the thread is gone with it, and with the thread all tasks that were there. The loop \
+             that starts the jobs panics with a job."
+        );
+    }
+    fail!(
+        "panicked",
+        "{what}. The thread goes on, but the handle never gets an answer: what was to send one has panicked \
+         as well."
+    );
+}
+
+/// Awaits a task of a pool that is dropped.
+fn end_by_the_pool<T>(handle: impl Future<Output = Result<T, JoinError>>, what: &str) -> End<T> {
+    let mut end = None;
+    if panics(|| end = Some(block_on(handle).into())).is_some() {
+        fail!(
+            "panicked",
+            "{what}, and its handle got no answer. The thread ended before its task had answered: who keeps \
+             `alive` until then?"
+        );
+    }
+    end.expect("there was no panic")
+}
+
 /// Spawns something after what may have taken the thread along.
 fn in_spite_of<T>(what: &str, spawns: impl FnOnce() -> T) -> T {
     let mut spawned = None;
@@ -872,6 +996,12 @@ impl Diary {
             thread != thread::current().id(),
             "moved",
             "A future of thread {worker} was made on the thread that called `spawn_on`."
+        );
+        let made = lines.iter().filter(|(what, _)| *what == "made");
+        ensure!(
+            made.clone().all(|(_, other)| *other == thread),
+            "wrong-result",
+            "`spawn_on` was called with {worker} twice. The tasks went to two threads."
         );
         if let Some((what, _)) = lines.iter().find(|(_, other)| *other != thread) {
             fail!("moved", "A future was made on thread {worker}, and {what} on another one.");
@@ -992,6 +1122,9 @@ fn takes_and_pushes(jobs: u32) -> Vec<Actor> {
             let (mut next, mut polls) = (pin!(queue.next()), 0);
             while next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
                 polls += 1;
+                if pending_timers() > 0 {
+                    resume_unwind(Box::new(NAPS.to_owned()));
+                }
                 if polls > 20 {
                     // The end of this play, and not of the check.
                     resume_unwind(Box::new(SPINS.to_owned()));
@@ -1035,6 +1168,9 @@ fn looks_once(name: &'static str, queue: Arc<Queue<()>>, taken: Arc<AtomicUsize>
 
 /// What a worker does that does not sleep.
 const SPINS: &str = "It wakes itself and looks again, 20 times and more";
+
+/// What one does that sleeps for a while.
+const NAPS: &str = "It sets a timer, to look again when that is over";
 
 /// Longer than any check may take.
 const HOUR: Duration = Duration::from_secs(3600);

@@ -214,6 +214,12 @@ impl Stage {
         scene.stops[me] = None;
     }
 
+    /// Waits until actor `me` has stopped or left for the first time.
+    fn has_begun(&self, me: usize) {
+        let begins = |scene: &mut Scene| scene.stops[me].is_none() && !scene.gone[me];
+        drop(self.changed.wait_while(self.scene.lock().unwrap(), begins).unwrap());
+    }
+
     /// Waits until every actor has stopped or left.
     fn all_stopped(&self) -> MutexGuard<'_, Scene> {
         let moving = |scene: &mut Scene| {
@@ -266,8 +272,11 @@ fn play(actors: Vec<Actor>, path: &mut Vec<Choice>) -> Order {
         scene.gone.resize(actors.len(), false);
     }
     let threads = actors.into_iter().enumerate().map(|(me, Actor { play, .. })| {
-        let stage = stage.clone();
-        thread::spawn(move || stage.act(me, play))
+        let actor = stage.clone();
+        let thread = thread::spawn(move || actor.act(me, play));
+        // What comes before the first point is a step as well: no two of them at once.
+        stage.has_begun(me);
+        thread
     });
     let threads = threads.collect::<Vec<_>>();
 
@@ -299,8 +308,14 @@ fn play(actors: Vec<Actor>, path: &mut Vec<Choice>) -> Order {
             stage.changed.notify_all();
             break;
         }
-        if depth == path.len() {
-            path.push(Choice { taken: 0, of: ready.len() });
+        match path.get_mut(depth) {
+            None => path.push(Choice { taken: 0, of: ready.len() }),
+            Some(choice) if choice.of == ready.len() => {}
+            // It depends on more than the order, on a clock perhaps: another play than the last one, which
+            // went this way. What can be played of the path is.
+            Some(choice) => {
+                *choice = Choice { taken: choice.taken.min(ready.len() - 1), of: ready.len() };
+            }
         }
         let next = ready[path[depth].taken];
         let label = scene.stops[next].as_ref().expect("who is ready has stopped").label;
