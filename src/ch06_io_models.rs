@@ -52,6 +52,18 @@ pub fn ask(pipe: &PipeReader, arrivals: &mut Vec<u8>) -> io::Result<Answer> {
         // SAFETY: `buffer` is ours, and has room for `room` bytes.
         unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), room) }
     });
+    meaning(length, &buffer, arrivals)
+}
+// ANCHOR_END: ask
+
+// ANCHOR: meaning
+/// What it means when read(2) gives `length`. The bytes, which stand at the front of `buffer`, are
+/// added to `arrivals`.
+pub fn meaning(
+    length: io::Result<isize>,
+    buffer: &[u8],
+    arrivals: &mut Vec<u8>,
+) -> io::Result<Answer> {
     // ANCHOR: todo_6_1 tell apart: bytes, the end, nothing yet, and a real error
     match length {
         Ok(0) => Ok(Answer::End),
@@ -64,7 +76,7 @@ pub fn ask(pipe: &PipeReader, arrivals: &mut Vec<u8>) -> io::Result<Answer> {
     }
     // ANCHOR_END: todo_6_1
 }
-// ANCHOR_END: ask
+// ANCHOR_END: meaning
 
 // ANCHOR: non_blocking
 /// Asks each pipe in turn, over and over: nobody sleeps.

@@ -223,7 +223,8 @@ impl Semaphore {
     /// taken no permit, and has lost its place in the queue.
     pub async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
         budget::spend().await;
-        // ANCHOR: todo_14_4 a permit, if there is one now; if not, a place in the queue
+        // ANCHOR: todo_14_4 await a place in the queue, and make a permit if it was called
+        // A place would find this permit too. To look first spares it a waker.
         if let Ok(permit) = self.try_acquire() {
             return Ok(permit);
         }

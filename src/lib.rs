@@ -20,6 +20,8 @@
 //! | [`ch12_join`] | a future may poll others: side by side, in one task |
 //! | [`ch13_race`] | the first wins, the rest are dropped: cancellation is `Drop` |
 //! | [`ch14_sync`] | every waiter has a ticket, and passes its call on when it is dropped |
+//! | [`ch15_serve`] | whatever could go on for ever has a limit |
+//! | [`ch16_pool`] | what goes to another thread is the closure that makes the future |
 //!
 //! The items re-exported here are the last version of each: the runtime as its users see it.
 
@@ -47,6 +49,10 @@ pub mod ch11_task;
 pub mod ch12_join;
 pub mod ch13_race;
 pub mod ch14_sync;
+#[cfg(unix)]
+pub mod ch15_serve;
+#[cfg(unix)]
+pub mod ch16_pool;
 
 #[doc(inline)]
 pub use ch01_future::{poll_fn, yield_now};
@@ -62,6 +68,9 @@ pub use ch11_task::{JoinError, JoinHandle, block_on, spawn};
 pub use ch12_join::{join, join_all, try_join, try_join_all};
 #[doc(inline)]
 pub use ch13_race::{CancelToken, Either, on_drop, race, select};
+#[cfg(unix)]
+#[doc(inline)]
+pub use ch16_pool::Pool;
 
 /// Waiting for the clock.
 #[cfg(unix)]
@@ -76,6 +85,13 @@ pub mod time {
 #[cfg(unix)]
 pub mod net {
     pub use crate::ch10_net::{TcpListener, TcpStream, UdpSocket};
+}
+
+/// A server of connections.
+#[cfg(unix)]
+pub mod server {
+    #[doc(inline)]
+    pub use crate::ch15_serve::{Connection, Limits, serve};
 }
 
 /// Channels, and what tasks share.
@@ -137,4 +153,10 @@ mod chapters {
     mod ch13 {}
     #[doc = include_str!("../chapters/14-sync/README.md")]
     mod ch14 {}
+    #[cfg(unix)]
+    #[doc = include_str!("../chapters/15-serve/README.md")]
+    mod ch15 {}
+    #[cfg(unix)]
+    #[doc = include_str!("../chapters/16-pool/README.md")]
+    mod ch16 {}
 }

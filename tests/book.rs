@@ -96,6 +96,14 @@ mod example_13;
 #[path = "../chapters/14-sync/example.rs"]
 #[allow(dead_code)]
 mod example_14;
+#[cfg(unix)]
+#[path = "../chapters/15-serve/example.rs"]
+#[allow(dead_code)]
+mod example_15;
+#[cfg(unix)]
+#[path = "../chapters/16-pool/example.rs"]
+#[allow(dead_code)]
+mod example_16;
 
 /// The part of an example whose trace its chapter shows. What a block imports goes before what is
 /// around it: without a `scene` of the example's own, the one below is run.
@@ -137,6 +145,10 @@ const SCENES: &[(&str, fn())] = &[
     ("13-race", scene_of!(example_13)),
     #[cfg(unix)]
     ("14-sync", scene_of!(example_14)),
+    #[cfg(unix)]
+    ("15-serve", scene_of!(example_15)),
+    #[cfg(unix)]
+    ("16-pool", scene_of!(example_16)),
 ];
 
 /// The headings of a chapter, in this order.
@@ -835,8 +847,15 @@ fn every_output_is_what_the_example_prints() {
 }
 
 /// What an example prints with an argument, and in which file its chapter shows it.
-const RUNS: &[(&str, &str, &str)] =
-    &[("09-timer", "rounding", "rounding.txt"), ("09-timer", "wheel", "wheel.txt")];
+#[cfg(target_os = "linux")]
+const RUNS: &[(&str, &str, &str)] = &[
+    ("09-timer", "rounding", "rounding.txt"),
+    ("09-timer", "wheel", "wheel.txt"),
+    ("15-serve", "bad-day", "bad-day.txt"),
+    ("15-serve", "calls", "calls.txt"),
+    ("16-pool", "busy", "busy.txt"),
+    ("16-pool", "wakes", "wakes.txt"),
+];
 
 /// What a chapter shows of an example with an argument is what that prints, but for numbers after a
 /// `~`: these are of one run.

@@ -894,14 +894,14 @@ mod cuts {
     ];
 
     /// What the docs of the layers say of cancel safety is tried in a row of the table, and is what
-    /// happens there. What layer 14 says has tests of its own.
+    /// happens there. What the layers from 14 on say has tests of its own.
     #[test]
     fn every_promise_has_a_row() {
         let mut said = BTreeSet::new();
         for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap() {
             let path = file.unwrap().path();
             let layer = path.file_stem().unwrap().to_str().unwrap();
-            if layer.starts_with("ch14") {
+            if layer.starts_with("ch") && layer >= "ch14" {
                 continue;
             }
             for (name, docs) in promises(&fs::read_to_string(&path).unwrap()) {

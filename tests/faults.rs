@@ -1,13 +1,17 @@
 //! Every system call of layers 7 to 10 goes wrong, in every way it may: one site at a time, and all of
 //! them at once, in many seeded sequences, on both backends. Then what comes out is right all the same,
-//! or it is the very error, from the call that has met it; and the thread goes on with what it has.
+//! or it is the very error, from the call that has met it; and the thread goes on with what it has. So
+//! does the server of layer 15, with a few clients.
 
 #![cfg(all(unix, not(miri)))] // Sockets.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::panic;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::thread;
@@ -18,11 +22,13 @@ use futures::io::{AsyncReadExt, AsyncWriteExt};
 
 use support::reactors::by;
 use support::{Event, Ledger, within};
-use under_await::block_on;
 use under_await::ch07_select;
 use under_await::ch08_poll::ask_by;
+use under_await::ch15_serve::redis::{Db, talk};
 use under_await::net::{TcpListener, TcpStream, UdpSocket};
+use under_await::server::{Limits, serve};
 use under_await::sys::{self, Faults};
+use under_await::{CancelToken, block_on, join};
 
 mod support;
 
@@ -157,6 +163,39 @@ fn an_error_among_many_is_told_and_leaves_nothing_behind() {
     });
 }
 
+/// The same with a server and three clients, all on one thread: what does no harm is not seen by anybody.
+#[test]
+fn a_server_answers_everybody_whatever_does_no_harm() {
+    on_both(|backend| {
+        for seed in 1..=30 {
+            let faults = Faults { seed, one_in: 3, errors: HARMLESS, short: true };
+            let told = elsewhere(move || serve_three(backend, faults));
+            assert!(told.iter().all(Result::is_ok), "seed {seed}: {told:?}");
+        }
+    });
+}
+
+/// And with errors among it that are told: each ends one connection, on whichever side it was, and never
+/// the server.
+#[test]
+fn an_error_ends_a_connection_and_no_server() {
+    on_both(|backend| {
+        let mut failed = 0;
+        for seed in 1..=40 {
+            let faults = Faults { seed, one_in: 60, errors: &ALL, short: true };
+            let told = elsewhere(move || serve_three(backend, faults));
+            failed += told.iter().filter(|told| told.is_err()).count();
+            for error in told.into_iter().filter_map(Result::err) {
+                // The other side ends, or resets; or it was one of ours.
+                let known = error.kind() == ErrorKind::UnexpectedEof
+                    || TOLD.iter().any(|(_, told)| error.raw_os_error() == Some(*told));
+                assert!(known, "seed {seed}: {error:?}");
+            }
+        }
+        assert!((10..110).contains(&failed), "{failed} of 120 clients failed");
+    });
+}
+
 /// No site is forgotten: what the sources call is in the tables above, and is called here.
 #[test]
 fn every_site_is_in_the_tables_and_is_called() {
@@ -269,6 +308,54 @@ fn everything(faults: Option<Faults>) -> io::Result<()> {
         woken_from_elsewhere(faults).await;
         reader.read_exact(&mut [0])
     })
+}
+
+/// Runs `f` on a thread of its own, and so with a reactor of its own.
+fn elsewhere<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
+    let ledger = support::ledger();
+    let thread = thread::spawn(move || {
+        ledger.attach();
+        f()
+    });
+    thread.join().expect("no panic")
+}
+
+/// What three clients of a server are told, while that goes wrong. Afterwards nothing goes wrong, and a
+/// fourth is served; and the end is a good one.
+fn serve_three(backend: &str, faults: Faults) -> [io::Result<()>; 3] {
+    ask_by(by(backend)).expect("it can be made");
+    block_on(async {
+        let listener = TcpListener::bind(([127, 0, 0, 1], 0)).expect("nothing goes wrong yet");
+        let address = listener.local_addr().expect("nothing goes wrong yet");
+        let (stop, db) = (CancelToken::new(), Rc::new(RefCell::new(Db::default())));
+        let limits = Limits { connections: 2, ..Limits::default() };
+        let server =
+            serve(listener, limits, move |client| talk(client, db.clone()), stop.cancelled());
+        let clients = async {
+            sys::inject(Some(faults));
+            let (one, two, three) = join!(count(address, 1), count(address, 2), count(address, 3));
+            sys::inject(None);
+            count(address, 4).await.expect("nothing goes wrong any more");
+            stop.cancel();
+            [one, two, three]
+        };
+        let (end, told) = join!(server, clients);
+        end.expect("nobody is stuck");
+        told
+    })
+}
+
+/// Counts up to 400 in the server's memory, in many small requests: whatever is heard is right.
+async fn count(address: SocketAddr, name: u32) -> io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    for tens in 0..40 {
+        stream.write_all(format!("INCR {name}\r\n").repeat(10).as_bytes()).await?;
+        let replies = (1..=10).map(|n| format!(":{}\r\n", tens * 10 + n)).collect::<String>();
+        let mut heard = vec![0; replies.len()];
+        stream.read_exact(&mut heard).await?;
+        assert_eq!(String::from_utf8_lossy(&heard), replies, "client {name}");
+    }
+    Ok(())
 }
 
 /// Ready when another thread, on which the same goes wrong, has woken ten times.

@@ -9,6 +9,7 @@ mod channels;
 mod echo;
 mod joins;
 mod resident;
+mod serve;
 mod table;
 mod tasks;
 mod timers;
@@ -22,4 +23,5 @@ fn main() {
     channels::measure();
     resident::measure();
     echo::measure();
+    serve::measure();
 }

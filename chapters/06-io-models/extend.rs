@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use under_await::sys;
 
-use super::{Answer, ask, wait};
+use super::{Answer, ask, meaning, wait};
 
 /// Adds `flags` to the flags of the open file behind `fd`: `O_NONBLOCK`, `O_APPEND`, `O_ASYNC`.
 pub fn add_flags(fd: &impl AsFd, flags: libc::c_int) -> io::Result<()> {
@@ -113,7 +113,7 @@ pub fn errno() -> *mut libc::c_int {
 /// buffer, and this side the other, and neither would get any further.
 pub fn exchange(input: &[u8], server: &TcpStream) -> io::Result<Vec<u8>> {
     server.set_nonblocking(true)?;
-    // ANCHOR: todo_6_6 mend `exchange_hastily`: tell the server of the end, and wait for its own
+    // ANCHOR: todo_6_6 mend `exchange_hastily`, so that all of the answer comes back
     let (mut left, mut output, mut sending) = (input, Vec::new(), true);
     loop {
         if sending && left.is_empty() {
@@ -167,15 +167,7 @@ pub fn receive(stream: &TcpStream, output: &mut Vec<u8>) -> io::Result<Answer> {
         // SAFETY: pointer and length are those of `buffer`, which is ours.
         unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) }
     });
-    match length {
-        Ok(0) => Ok(Answer::End),
-        Ok(length) => {
-            output.extend(&buffer[..length as usize]);
-            Ok(Answer::Bytes)
-        }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Answer::NothingYet),
-        Err(error) => Err(error),
-    }
+    meaning(length, &buffer, output)
 }
 
 /// Writes once, as much of `bytes` as there is room for now; returns how much that was.

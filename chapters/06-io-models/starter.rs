@@ -54,6 +54,16 @@ pub fn ask(pipe: &PipeReader, arrivals: &mut Vec<u8>) -> io::Result<Answer> {
         // SAFETY: `buffer` is ours, and has room for `room` bytes.
         unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), room) }
     });
+    meaning(length, &buffer, arrivals)
+}
+
+/// What it means when read(2) gives `length`. The bytes, which stand at the front of `buffer`, are
+/// added to `arrivals`.
+pub fn meaning(
+    length: io::Result<isize>,
+    buffer: &[u8],
+    arrivals: &mut Vec<u8>,
+) -> io::Result<Answer> {
     todo!("6.1: tell apart: bytes, the end, nothing yet, and a real error")
 }
 
@@ -273,7 +283,7 @@ pub mod extend {
 
     use under_await::sys;
 
-    use super::{Answer, ask, wait};
+    use super::{Answer, ask, meaning, wait};
 
     /// Adds `flags` to the flags of the open file behind `fd`: `O_NONBLOCK`, `O_APPEND`, `O_ASYNC`.
     pub fn add_flags(fd: &impl AsFd, flags: libc::c_int) -> io::Result<()> {
@@ -353,7 +363,7 @@ pub mod extend {
     /// buffer, and this side the other, and neither would get any further.
     pub fn exchange(input: &[u8], server: &TcpStream) -> io::Result<Vec<u8>> {
         server.set_nonblocking(true)?;
-        todo!("6.6: mend `exchange_hastily`: tell the server of the end, and wait for its own")
+        todo!("6.6: mend `exchange_hastily`, so that all of the answer comes back")
     }
 
     /// The version to mend: when the input is sent, it is done.
@@ -390,15 +400,7 @@ pub mod extend {
             // SAFETY: pointer and length are those of `buffer`, which is ours.
             unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) }
         });
-        match length {
-            Ok(0) => Ok(Answer::End),
-            Ok(length) => {
-                output.extend(&buffer[..length as usize]);
-                Ok(Answer::Bytes)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Answer::NothingYet),
-            Err(error) => Err(error),
-        }
+        meaning(length, &buffer, output)
     }
 
     /// Writes once, as much of `bytes` as there is room for now; returns how much that was.

@@ -6,19 +6,21 @@ use std::time::{Duration, Instant};
 
 use super::{FdSet, select};
 
-/// Sleeps until a read from `io` would not wait, or `limit` has passed: whether the former.
+/// Sleeps until a read from `io` would not wait, or `limit` has passed: whether the former. With a
+/// limit of 0 it looks, and does not sleep.
 ///
 /// # Errors
 /// What `select` says, except that a signal is no error.
 pub fn readable_within(io: &impl AsFd, limit: Duration) -> io::Result<bool> {
     let fd = io.as_fd().as_raw_fd();
-    let deadline = Instant::now() + limit;
+    // None if the clock does not count so far: then there is no end to the wait.
+    let deadline = Instant::now().checked_add(limit);
     // ANCHOR: todo_7_4 `select`, and again after a signal, with the time that is left
     loop {
         let mut reads = FdSet::new();
         reads.insert(fd)?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        match select(&mut reads, &mut FdSet::new(), Some(left)) {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        match select(&mut reads, &mut FdSet::new(), left) {
             Ok(ready) => return Ok(ready > 0),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

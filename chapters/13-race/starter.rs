@@ -299,9 +299,9 @@ use crate as ch13_race;
 pub mod extend {
     // What chapter 13 asks beyond its layer.
     //
-    // In your file the layer's lock is that of `support/schedules.rs`. It does what std's does, and stops
-    // each time it is to be taken, for a check that plays a waiter and a `cancel` in every order.
     // The checks play the layer in every order.
+    // For that, the layer's lock in your file is that of `support/schedules.rs`. It does what std's does, and
+    // stops each time it is to be taken.
 
     use std::io::{self, ErrorKind};
     use std::pin::pin;
@@ -319,15 +319,15 @@ pub mod extend {
         todo!("13.4: a race against a sleep; who should be asked first?")
     }
 
-    /// Calls `work` once and runs it to its end, and calls `beat` meanwhile: at once, and then every
-    /// `period`, counted from when the last beat was due. If a beat takes longer than that, the work still
-    /// gets its turn.
+    /// Calls `work` once and runs it to its end, and calls `beat` meanwhile: at once, unless the work is ready
+    /// by then, and after that every `period`, counted from when the last beat was due. If a beat takes longer
+    /// than that, the work still gets its turn. Once the work is ready, there is no beat any more.
     pub async fn with_heartbeat<T>(
         work: impl AsyncFn() -> T,
         period: Duration,
         mut beat: impl FnMut(),
     ) -> T {
-        todo!("13.5: wait in a loop for the work or the next tick; the work is begun once")
+        todo!("13.5: wait in a loop for the work or the next tick; the work is begun once, and wins")
     }
 
     /// What a future of ours waits for. Each is begun, dropped half-way, and begun anew.
@@ -390,8 +390,9 @@ pub mod extend {
             Messages { reader, buffer: vec![0; length], filled: 0 }
         }
 
-        /// The next message. Cancel safe: what has come of it is there for the next call, and so it is after
-        /// an error of the reader. When that ends before a message does, the error is `UnexpectedEof`.
+        /// The next message. Cancel safe: what has come of it is there for the next call. So it is after an
+        /// error, be it the reader's, or `UnexpectedEof`, which says that the reader has ended before the
+        /// message: a file may grow.
         pub async fn next(&mut self) -> io::Result<Vec<u8>> {
             todo!("13.7: as `next_hastily`, but what has come outlives the future")
         }

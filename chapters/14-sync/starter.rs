@@ -189,7 +189,7 @@ impl Semaphore {
     /// taken no permit, and has lost its place in the queue.
     pub async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
         budget::spend().await;
-        todo!("14.4: a permit, if there is one now; if not, a place in the queue")
+        todo!("14.4: await a place in the queue, and make a permit if it was called")
     }
 }
 

@@ -17,8 +17,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
 use under_await::net::{TcpListener, TcpStream};
-use under_await::sync::{Notify, Semaphore};
-use under_await::{CancelToken, on_drop, select, spawn, time};
+use under_await::server::{self, Connection, Limits};
+use under_await::sync::Notify;
+use under_await::{CancelToken, select, time};
 
 use crate::site::{Answer, Site, status};
 
@@ -26,8 +27,6 @@ use crate::site::{Answer, Site, status};
 const NEWS: Duration = Duration::from_secs(20);
 /// How long connections have for their last answer when the server ends.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// How long nobody is accepted when there are too many open files.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// The name under which a page asks for news. No file has it: it would be hidden.
 const VERSION: &str = "/.version";
@@ -63,7 +62,7 @@ pub(crate) struct Shared {
     pub(crate) patience: Duration,
 }
 
-/// Accepts connections until the end, and gives those that are left a moment to finish.
+/// Serves connections until the end, and gives those that are left a moment to finish.
 pub(crate) async fn serve(
     listening: Listening,
     folder: PathBuf,
@@ -71,43 +70,14 @@ pub(crate) async fn serve(
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listening)?;
     let site = Rc::new(Site::new(folder, SCRIPT));
-    let room = Rc::new(Semaphore::new(shared.places));
-    while !shared.end.is_cancelled() {
-        select! {
-            accepted = accept(&listener, &room) => {
-                let (site, shared, room) = (site.clone(), shared.clone(), room.clone());
-                spawn(async move {
-                    let _leave = on_drop(|| room.add_permits(1));
-                    connection(accepted, site, shared).await;
-                });
-            },
-            () = shared.end.cancelled() => {}
-        }
-    }
-    drop(listener);
-    let all_gone = async {
-        for _ in 0..shared.places {
-            room.acquire().await.expect("the room is never closed").forget();
-        }
-    };
+    let (connections, idle) = (shared.places, shared.patience);
+    let limits = Limits { connections, idle, grace: FAREWELL };
+    let theirs = shared.clone();
+    let handler =
+        move |client: Connection| connection(client.into_inner(), site.clone(), theirs.clone());
     // Whoever needs longer is cut off.
-    let _ = time::timeout(FAREWELL, all_gone).await;
+    let _ = server::serve(listener, limits, handler, shared.end.cancelled()).await;
     Ok(())
-}
-
-/// The next connection, with a place in the `room`.
-async fn accept(listener: &TcpListener, room: &Semaphore) -> TcpStream {
-    let place = room.acquire().await.expect("the room is never closed");
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                place.forget();
-                return stream;
-            }
-            // This one has gone already, or there is no descriptor for it; others come.
-            Err(_) => time::sleep(PAUSE).await,
-        }
-    }
 }
 
 /// Answers the requests of a client, until it goes or has had its time.

@@ -12,12 +12,13 @@ pub mod extend {
 
     pub fn readable_within(io: &impl AsFd, limit: Duration) -> io::Result<bool> {
         let fd = io.as_fd().as_raw_fd();
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now().checked_add(limit);
         let mut row = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let left = left.map_or(-1, |left| left.as_nanos().div_ceil(1_000_000) as i32);
             // SAFETY: `row` is one row, and ours.
-            match unsafe { libc::poll(&mut row, 1, left.as_nanos().div_ceil(1_000_000) as i32) } {
+            match unsafe { libc::poll(&mut row, 1, left) } {
                 -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
                 -1 => return Err(io::Error::last_os_error()),
                 ready => return Ok(ready > 0),

@@ -45,6 +45,13 @@ checks! {
         let text = String::from_utf8_lossy(&bytes);
         let read = text.strip_prefix("oh ");
         ensure!(read.is_some(), "data-lost", "`oh ` had arrived before, and it is gone: {text:?}.");
+        let count = bytes.len().saturating_sub(3);
+        ensure!(
+            count <= 3,
+            "wrong-bytes",
+            "`hey` was written, which is 3 bytes, and {count} were added to `arrivals`. No more than 3 came out of \
+             the pipe."
+        );
         ensure!(read == Some("hey"), "data-lost", "`hey` was written, and {read:?} was read.");
     }
 
@@ -193,7 +200,12 @@ checks! {
         for (flag, name) in [(libc::O_NONBLOCK, "O_NONBLOCK"), (libc::O_APPEND, "O_APPEND")] {
             add_flags(&reader, flag).unwrap();
             let is = flags(&reader);
-            ensure!(is & flag != 0, "overwritten", "`{name}` was added, and is not set.");
+            ensure!(
+                is & flag != 0,
+                "wrong-result",
+                "`{name}` was added, and is not among the flags of the open file, which `F_GETFL` reads. The \
+                 descriptor has flags of its own, and they are others."
+            );
             ensure!(is & wanted == wanted, "overwritten", "`{name}` was added, and now `O_NONBLOCK` is gone.");
             wanted |= flag;
         }
@@ -309,6 +321,7 @@ checks! {
     /// The handler leaves `errno` as it was, also when the pipe is full.
     "6.5" fn errno_stays() {
         let _pipe = SelfPipe::new(libc::SIGUSR2).unwrap();
+        ledger().record("signals", Event::Note("100,000 of them, more than the pipe has room for"));
         raise(100_000);
         // SAFETY: it points to this thread's `errno`.
         unsafe { *errno() = libc::ENOTTY };
@@ -316,7 +329,12 @@ checks! {
         // SAFETY: as above.
         let now = unsafe { *errno() };
         let error = io::Error::from_raw_os_error(now);
-        ensure!(now == libc::ENOTTY, "overwritten", "Before the signal `errno` was {}, and after it {now}: {error}.", libc::ENOTTY);
+        ensure!(
+            now == libc::ENOTTY,
+            "overwritten",
+            "The pipe was full when one more signal came. Before it `errno` was {}, and after it {now}: {error}.",
+            libc::ENOTTY
+        );
     }
 
     /// The handler may come in the middle of an allocation, so it makes none.
@@ -391,6 +409,30 @@ checks! {
             "spins",
             "An answer that took 100 ms took {} and {}; 3 and 2 are enough.",
             many(polls, "wait"), many(reads, "read")
+        );
+    }
+
+    /// The answer may come in pieces: a silence between them is not its end.
+    "6.6" fn an_answer_in_pieces() {
+        let client = ledger();
+        let server = server(move |stream| {
+            let bytes = hear_out(stream)?;
+            let (first, rest) = bytes.split_at(bytes.len() / 2);
+            let reads = client.count(Event::Call("read"));
+            stream.write_all(first)?;
+            // However busy the machine is: until this has been read, and then long enough to ask again.
+            let _ = (0..100).any(|_| {
+                thread::sleep(Duration::from_millis(1));
+                client.count(Event::Call("read")) > reads
+            });
+            thread::sleep(Duration::from_millis(10));
+            stream.write_all(rest)
+        });
+        let back = exchanged(&[b'x'; 1000], &server).len();
+        ensure!(
+            back == 1000,
+            "data-lost",
+            "The server answered with 1,000 bytes, in two pieces, and was silent in between. {back} of them were read."
         );
     }
 
@@ -484,6 +526,24 @@ checks! {
         on_signal(None, &pipes, &mut bytes).unwrap();
         let read = bytes.len();
         ensure!(read == 900, "data-lost", "900 bytes were there at the bare SIGIO, and {read} were read.");
+    }
+
+    /// A pipe that has ended is no reason to leave the others unread.
+    "6.7" fn an_end_is_of_one_pipe() {
+        let (pipes, mut writers) = silent(3);
+        for writer in &mut writers {
+            writer.write_all(&[b'x'; 300]).unwrap();
+        }
+        drop(writers.remove(0));
+        let mut bytes = Vec::new();
+        on_signal(None, &pipes, &mut bytes).unwrap();
+        let read = bytes.len();
+        ensure!(
+            read == 900,
+            "data-lost",
+            "There were 300 bytes in each of three pipes, and nobody writes into the first one any more. At the bare \
+             SIGIO {read} bytes were read, of 900."
+        );
     }
 
     /// A signal that names a pipe is no reason to ask the others.

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, mpsc};
@@ -15,6 +15,8 @@ use futures::future::{join, join_all};
 use under_await::ledger::watch;
 use under_await::sys::{self, Faults};
 
+use crate::support::faults::{all, only, with_faults};
+use crate::support::net::{pair, reset};
 use crate::support::{
     Bell, Event, checks, ensure, fail, interruptions, later, ledger, many, panics, scaled,
 };
@@ -59,9 +61,10 @@ checks! {
             ensure!(
                 ready == 1 && left == (true, false),
                 "wrong-result",
-                "Of two pipes in the set, one has a byte; it has the higher number, and was put in \
-                 {order}. `select` counted {ready}; the full one is left: {}, the empty one: {}. \
-                 Needed: 1, true, false.",
+                "Of two pipes in the set, one has a byte; it has the higher number, and was put in {order}. \
+                 `select` gave {ready}, the number of those that are ready; the full one was left in the set: {}, \
+                 the empty one: {}. Needed: 1, true, false. The kernel looks at the numbers below `count`, and at \
+                 no others.",
                 left.0,
                 left.1
             );
@@ -108,6 +111,25 @@ checks! {
              needs 0 and 1, or the wake goes where the wait was and not where it is.",
             kept.0,
             kept.1
+        );
+    }
+
+    /// A wait is ready when the waker that it has left is gone.
+    "7.2" fn ready_when_its_waker_is_gone() {
+        let (reader, _writer) = pipe();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut wait = pin!(readable(&reader));
+        let pending = wait.as_mut().poll(&mut cx).is_pending();
+        ensure!(pending, "wrong-result", "The first poll was ready, and nothing has been waited for.");
+        // The reactor would take the waker out by 7.3. A second wait for the pipe does so too: it takes the place,
+        // and leaves it empty.
+        let second = Box::pin(readable(&reader)).as_mut().poll(&mut cx).is_pending();
+        let ready = wait.as_mut().poll(&mut cx).is_ready();
+        ensure!(
+            second && ready,
+            "stuck",
+            "A wait had left its waker, and that is in the reactor no longer, as when the reactor has found the \
+             descriptor ready. The next poll of the wait was pending."
         );
     }
 
@@ -269,6 +291,27 @@ checks! {
         }
     }
 
+    /// A limit of 0 is a look, and a look that a signal ended was none.
+    "7.4" fn a_look_without_time() {
+        let (reader, writer) = pipe();
+        put(&writer, b"!");
+        let signal = || Some(only(0, &[("select", libc::EINTR)]));
+        for (limit, faults, when) in [
+            (Duration::ZERO, None, "No signal came."),
+            (Duration::ZERO, signal(), "A signal came during the first call of `select`."),
+            (Duration::MAX, None, "No signal came."),
+        ] {
+            sys::inject(faults);
+            let ready = readable_within(&reader, limit);
+            sys::inject(None);
+            ensure!(
+                ready.as_ref().is_ok_and(|ready| *ready),
+                "wrong-result",
+                "A byte is there, and the limit is {limit:?}. {when} The answer was {ready:?}; needed is Ok(true)."
+            );
+        }
+    }
+
     /// Signals do not make the wait longer, however many they are.
     "7.4" fn signals_do_not_stretch_it() {
         let (reader, _writer) = pipe();
@@ -358,6 +401,26 @@ checks! {
             "waits-for-one",
             "Two pipes had 1,000 bytes each. To read them took {calls} calls of `select`; with a read from \
              each after every call, 17 are enough."
+        );
+    }
+
+    /// What `select` refuses is passed on, and so is what a read does.
+    "7.5" fn what_fails_is_passed_on() {
+        let (reader, _writer) = pipe();
+        let Some(refused) = with_faults(all(&[("select", libc::EBADF)]), || gather(vec![reader])) else {
+            let calls = many(ledger().count(Event::Call("select")), "call");
+            fail!("misread", "`select` failed with EBADF, and `gather` went on: {calls}, and no answer.");
+        };
+        ensure!(refused.is_err(), "misread", "`select` failed with EBADF, and `gather` gave {refused:?}.");
+        let (ours, theirs) = pair();
+        reset(theirs);
+        // What can be read can be broken as well.
+        let broken = PipeReader::from(OwnedFd::from(ours));
+        let bytes = gather(vec![broken]);
+        ensure!(
+            bytes.is_err(),
+            "misread",
+            "A read failed with ECONNRESET, and `gather` gave {bytes:?}; the error is needed."
         );
     }
 

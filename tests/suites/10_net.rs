@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,7 +28,9 @@ use under_await::sys::Faults;
 use crate::support::faults::all;
 use crate::support::net::{black_hole, pair, refused, reset};
 use crate::support::signals::sigpipe_ends_the_process;
-use crate::support::{Bell, Event, Ledger, checks, ensure, ledger, many, scaled, times};
+use crate::support::{
+    Bell, Event, Ledger, checks, ensure, fail, if_it_sleeps, ledger, many, scaled, times,
+};
 
 use subject::extend::{accept_patiently, connect_any, write_all, write_all_vectored};
 use subject::{Async, TcpListener, TcpStream, connected};
@@ -131,6 +134,34 @@ checks! {
         ensure!(attempts <= 3, "busy-poll", "A wait of 30 ms took {attempts} attempts; 2 are enough.");
     }
 
+    /// A reader waits until something comes, and not until there is room to write.
+    "10.1" fn waits_in_no_other_direction() {
+        let (ours, mut peer) = UnixStream::pair().unwrap();
+        let socket = unrecorded(|| Async::new(ours).unwrap());
+        let attempts = Cell::new(0);
+        let helper = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(30));
+            peer.write_all(b"!").unwrap();
+            peer
+        });
+        let read = poll_fn(|cx| {
+            socket.poll_io(Direction::Read, cx, |mut socket| {
+                attempts.set(attempts.get() + 1);
+                socket.read(&mut [0; 8])
+            })
+        });
+        let count = block_on(watch("reader", read));
+        drop(helper.join());
+        ensure!(count.is_ok(), "wrong-result", "The read gave {count:?}.");
+        let attempts = attempts.get();
+        ensure!(
+            attempts <= 3,
+            "spins",
+            "For 30 ms a socket had room to write and nothing to read. A wait to read took {attempts} attempts; 2 are \
+             enough. What ended the wait was the room."
+        );
+    }
+
     /// What cannot be waited for is an error: nobody would ever wake it.
     "10.1" fn what_cannot_be_watched_is_an_error() {
         let (reader, _writer) = pipe();
@@ -191,15 +222,17 @@ checks! {
     "10.1" fn a_signal_is_no_error() {
         let (reader, _writer) = pipe();
         let (_, waker) = Bell::new();
-        let mut signals = 2;
+        let mut attempts = 0;
         let answer = reader.poll_io(Direction::Read, &mut Context::from_waker(&waker), |_| {
-            signals -= 1;
-            if signals < 0 { Ok(7) } else { Err(ErrorKind::Interrupted.into()) }
+            attempts += 1;
+            if attempts > 2 { Ok(7) } else { Err(ErrorKind::Interrupted.into()) }
         });
         ensure!(
             matches!(answer, Poll::Ready(Ok(7))),
             "wrong-result",
-            "After two signals the attempt gave 7, and the answer was {answer:?}."
+            "A signal ends the first two attempts, which are `Interrupted`, and the third one gives 7. {} made, and \
+             the answer was {answer:?}; Ready(Ok(7)) is needed.",
+            if attempts == 1 { "1 was".to_owned() } else { format!("{attempts} were") }
         );
     }
 
@@ -307,12 +340,15 @@ checks! {
         let mut writer = unrecorded(|| Narrow::new(97));
         let result = block_on(watch("writer", write_all(&mut writer, &bytes)));
         ensure!(result.is_ok(), "wrong-result", "It gave {result:?}.");
-        let (got, needed) = (writer.written.len(), bytes.len());
-        ensure!(
-            writer.written == bytes,
-            "wrong-bytes",
-            "Of {needed} bytes, in writes of 97 at most, {got} arrived, and not those."
-        );
+        arrived(&writer.written, &bytes, "in writes of 97 at most");
+    }
+
+    /// The writer is lent, and is given back as it was: its owner may have more to write.
+    "10.3" fn the_writer_stays_open() {
+        let mut writer = unrecorded(|| Narrow::new(97));
+        let result = block_on(write_all(&mut writer, b"abc"));
+        ensure!(result.is_ok(), "wrong-result", "It gave {result:?}.");
+        writer.is_as_it_was();
     }
 
     /// The same through a real connection, to a peer that reads slowly.
@@ -330,9 +366,7 @@ checks! {
         drop(stream);
         let got = reader.join().unwrap();
         ensure!(result.is_ok(), "wrong-result", "It gave {result:?}.");
-        let (count, needed) = (got.len(), bytes.len());
-        let right = count == needed && got == bytes;
-        ensure!(right, "wrong-bytes", "Of {needed} bytes {count} arrived, and not those.");
+        arrived(&got, &bytes, "through a real connection");
     }
 
     /// A writer that takes nothing any more is an error, and not a loop.
@@ -384,6 +418,7 @@ checks! {
 
     /// An address that does not answer in time, or refuses, is passed over.
     "10.4" fn the_first_that_answers() {
+        if_it_sleeps(|| STILL_WAITS);
         let (hole, refused) = unrecorded(|| (black_hole(), refused()));
         let listener = net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let last = listener.local_addr().unwrap();
@@ -409,6 +444,7 @@ checks! {
 
     /// If none answers, the error is the last one's.
     "10.4" fn none_answers() {
+        if_it_sleeps(|| STILL_WAITS);
         let (hole, refused) = unrecorded(|| (black_hole(), refused()));
         let limit = Duration::from_millis(50);
         // No TCP connection leads to a group.
@@ -464,12 +500,7 @@ checks! {
             let mut parts = [b"", head, b"", body, tail, b""].map(IoSlice::new);
             let result = block_on(write_all_vectored(&mut writer, &mut parts));
             ensure!(result.is_ok(), "wrong-result", "It gave {result:?}.");
-            ensure!(
-                writer.written == bytes,
-                "wrong-bytes",
-                "Of 1000 bytes in three parts, in writes of {take}, {} arrived, and not those.",
-                writer.written.len()
-            );
+            arrived(&writer.written, &bytes, &format!("in three parts and in writes of {take}"));
             let (calls, needed) = (writer.calls, 1000_usize.div_ceil(take));
             ensure!(
                 calls == needed,
@@ -477,6 +508,7 @@ checks! {
                 "1000 bytes in writes of {take} took {calls}; needed: {needed}.",
                 calls = many(calls, "call")
             );
+            writer.is_as_it_was();
         }
     }
 
@@ -494,6 +526,21 @@ checks! {
             "wrong-result",
             "Parts of 30 and 70 bytes, in writes of 40: the writer was offered parts of {offered:?}; \
              [[30, 70], [60], [20]] is needed, and no copy."
+        );
+    }
+
+    /// An error of the writer is passed on.
+    "10.5" fn errors_are_no_end() {
+        let mut writer = unrecorded(|| Narrow::new(3));
+        writer.fails_after = 2;
+        let mut parts = [&b"01234"[..], &b"56789"[..]].map(IoSlice::new);
+        let result = block_on(write_all_vectored(&mut writer, &mut parts)).map_err(|error| error.kind());
+        let taken = writer.written.len();
+        ensure!(
+            (result, taken) == (Err(ErrorKind::BrokenPipe), 6),
+            "wrong-result",
+            "The third write, of 3 bytes each, failed with `BrokenPipe`. It gave {result:?}, and {taken} \
+             bytes had been taken."
         );
     }
 
@@ -520,12 +567,13 @@ checks! {
 
     /// While there are too many open files, others on this thread go on, and the loop does not turn.
     "10.6" fn waits_for_a_free_descriptor() {
+        sleeps_on();
         let (listener, _client) = knocked();
         let (accepted, tries) = block_on(async {
             fail_accept(libc::EMFILE);
             let closes_files = async {
                 sleep(Duration::from_millis(200)).await;
-                sys::inject(None);
+                room_again();
                 ledger().count(Event::Call("accept"))
             };
             join(watch("accepter", accept_patiently(&listener)), closes_files).await
@@ -537,10 +585,19 @@ checks! {
             "200 ms without a free descriptor took {} of accept; 50 are more than enough.",
             many(tries, "call")
         );
+        // Whose pause is over in this time has its turn before the one who counts.
+        ensure!(
+            tries >= 2,
+            "wrong-result",
+            "For 200 ms there was no free descriptor, and in this time accept was called {}. The first pause was \
+             longer than that: when there is a descriptor again, the client waits for the end of the pause.",
+            times(tries)
+        );
     }
 
     /// It is a future that waits, and not the thread: the others have their turns meanwhile.
     "10.6" fn others_have_their_turns() {
+        sleeps_on();
         let (listener, _client) = knocked();
         let (_, (turns, tries)) = block_on(async {
             fail_accept(libc::EMFILE);
@@ -550,7 +607,7 @@ checks! {
                     yield_now().await;
                     turns += 1;
                 }
-                sys::inject(None);
+                room_again();
                 (turns, ledger().count(Event::Call("accept")))
             };
             join(accept_patiently(&listener), other).await
@@ -578,12 +635,14 @@ checks! {
             let limit = Duration::from_millis(limit);
             let accepted = block_on(timeout(limit, accept_patiently(&listener)));
             sys::inject(None);
-            ensure!(
-                accepted.is_err(),
-                "wrong-result",
-                "accept failed with `{name}` for {} ms, which may pass, and it did not wait: {accepted:?}.",
-                limit.as_millis()
-            );
+            // Only the check's own limit may end it.
+            if let Ok(accepted) = accepted {
+                fail!(
+                    "wrong-result",
+                    "accept failed with `{name}` for {} ms, which may pass, and it did not wait: {accepted:?}.",
+                    limit.as_millis()
+                );
+            }
         }
     }
 
@@ -594,13 +653,58 @@ checks! {
         let limit = scaled(Duration::from_secs(1));
         let result = block_on(timeout(limit, accept_patiently(&listener)));
         sys::inject(None);
-        let errno = result.map(|result| result.map(drop).map_err(|error| error.raw_os_error()));
+        let Ok(result) = result else {
+            let calls = many(ledger().count(Event::Call("accept")), "call");
+            fail!(
+                "wrong-result",
+                "accept failed with `EINVAL`, which stays as it is. After {calls} of accept it had not returned; the \
+                 error is needed."
+            );
+        };
+        let errno = result.map(drop).map_err(|error| error.raw_os_error());
         ensure!(
-            errno == Ok(Err(Some(libc::EINVAL))),
+            errno == Err(Some(libc::EINVAL)),
             "wrong-result",
-            "accept failed with `EINVAL`, which stays as it is, and within a second it gave {errno:?}."
+            "accept failed with `EINVAL`, which stays as it is, and it gave {errno:?}; that error is needed."
         );
     }
+}
+
+/// What is told of a dialler that does not come back.
+const STILL_WAITS: (&str, &str) =
+    ("not-on-time", "`connect_any` sleeps on. What does not answer has its limit, and that is over.");
+
+/// Whether there is room for a descriptor again.
+static ROOM: AtomicBool = AtomicBool::new(false);
+
+/// From now on, accept takes what comes.
+fn room_again() {
+    sys::inject(None);
+    ROOM.store(true, Ordering::Relaxed);
+}
+
+/// What is told of an accepter that does not come back.
+fn sleeps_on() {
+    if_it_sleeps(|| match ROOM.load(Ordering::Relaxed) {
+        true => ("slept-through", "There is a free descriptor again, and a client; `accept_patiently` sleeps on."),
+        false => ("waits-for-one", "The thread sleeps, and with it the other future on it, which would close a file."),
+    });
+}
+
+/// All the bytes have arrived, and no others.
+fn arrived(got: &[u8], needed: &[u8], how: &str) {
+    let right = got.iter().zip(needed).take_while(|(got, needed)| got == needed).count();
+    let then = match right {
+        _ if right == got.len() => "then no more came",
+        _ if right == needed.len() => "then more came",
+        _ => "the next one is another",
+    };
+    let (count, all) = (got.len(), needed.len());
+    ensure!(
+        got == needed,
+        "wrong-bytes",
+        "{all} bytes were to be written, {how}, and {count} arrived. The first {right} of them are right; {then}."
+    );
 }
 
 /// What `f` gives; its system calls, and those that make a reactor, are not part of the story.
@@ -705,13 +809,41 @@ struct Narrow {
     fails_after: usize,
     /// The lengths of what it was offered at each, without those that are 0.
     offered: Vec<Vec<usize>>,
+    /// What was done to it that is not writing.
+    done: Option<&'static str>,
     rest: bool,
 }
 
 impl Narrow {
+    /// More writes than any check needs.
+    const ENOUGH: usize = 5000;
+
     fn new(take: usize) -> Self {
         let (written, offered) = (Vec::new(), Vec::new());
-        Narrow { take, written, calls: 0, fails_after: usize::MAX, offered, rest: false }
+        Narrow { take, written, calls: 0, fails_after: usize::MAX, offered, done: None, rest: false }
+    }
+
+    /// Says what goes on without an end. The ledger knows of polls and wakes only.
+    fn has_had_enough(&self) {
+        let (calls, taken) = (self.calls, self.written.len());
+        ensure!(
+            self.take > 0,
+            "never-returns",
+            "The writer is full: it takes 0 bytes. It was written to {calls} times, and there is no end to it."
+        );
+        fail!(
+            "wrong-bytes",
+            "A writer that takes {} at a time was written to {calls} times. It has taken {taken}, and there is no \
+             end to it.",
+            many(self.take, "byte")
+        );
+    }
+
+    /// Nobody has done anything to it but write.
+    fn is_as_it_was(&self) {
+        if let Some(done) = self.done {
+            fail!("overwritten", "All was written, and then the writer was {done}. Its owner may have more to write.");
+        }
     }
 
     fn take(&mut self, parts: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -724,6 +856,9 @@ impl Narrow {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
         self.calls += 1;
+        if self.calls == Self::ENOUGH {
+            self.has_had_enough();
+        }
         let lengths = parts.iter().map(|part| part.len()).filter(|length| *length > 0);
         self.offered.push(lengths.collect());
         let bytes = parts.iter().flat_map(|part| part.iter().copied()).take(self.take);
@@ -750,11 +885,13 @@ impl AsyncWrite for Narrow {
         self.take(parts, cx)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.done = Some("flushed");
         Poll::Ready(Ok(()))
     }
 
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.done = Some("closed");
         Poll::Ready(Ok(()))
     }
 }

@@ -218,23 +218,15 @@ checks! {
         let as_done = if as_known.bad.is_empty() { return } else { play_a_task(News::is_done) };
         for (orders, known) in [(as_done, false), (as_known, true)] {
             let Some(order) = orders.example() else { continue };
-            let (bad, all) = (orders.bad.len(), orders.total);
+            let seen = orders.tally("goes wrong", "go wrong");
             let is = |what| order.why.as_ref().is_some_and(|why| why.contains(what));
-            ensure!(
-                !is(TOO_OFTEN),
-                "busy-poll",
-                "{bad} of {all} orders go wrong. One of them:\n\n{order}"
-            );
-            ensure!(
-                known || is(FORGOTTEN),
-                "panicked",
-                "{bad} of {all} orders go wrong. One of them:\n\n{order}"
-            );
-            ensure!(known, "lost-wake", "{bad} of {all} orders go wrong. One of them:\n\n{order}");
+            ensure!(!is(TOO_OFTEN), "busy-poll", "{seen}. One of them:\n\n{order}");
+            ensure!(known || is(FORGOTTEN), "panicked", "{seen}. One of them:\n\n{order}");
+            ensure!(known, "lost-wake", "{seen}. One of them:\n\n{order}");
             fail!(
                 "unseen",
                 "The wake arrives, and what was done before it need not be seen: it was not handed on. \
-                 So the last poll answers `Pending`, in {bad} of {all} orders. One of them:\n\n{order}"
+                 So the last poll answers `Pending`. {seen}. One of them:\n\n{order}"
             );
         }
     }

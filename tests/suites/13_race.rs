@@ -25,8 +25,8 @@ use crate::support::cuts::{POLLS, SENT, cut, row, same_bytes};
 use crate::support::net::pair;
 use crate::support::schedules::{Actor, actor, every_order, point, wait_until};
 use crate::support::{
-    Bell, DropToken, Drops, Event, Ledger, allocations, checks, cloning, ensure, fail, later,
-    ledger, many, panics, scaled, times,
+    Bell, DropToken, Drops, Event, Ledger, allocations, checks, cloning, dropping, ensure, fail,
+    if_it_sleeps, later, ledger, many, panics, scaled, times,
 };
 
 use subject::extend::{Loss, Messages, Operation, loss, timeout, with_heartbeat};
@@ -45,7 +45,8 @@ checks! {
         ensure!(
             owners == 2,
             "never-woken",
-            "Of two futures that wait {owners} have kept the waker; 2 should: each may be the first."
+            "Two futures wait, and of the waker they have kept {kept}. Needed are 2: each may be the first.",
+            kept = many(owners, "clone")
         );
         let (asked, rung) = (asked.each_ref().map(Cell::get), bell.rung());
         ensure!(
@@ -289,7 +290,7 @@ checks! {
             ensure!(kept == needed, "old-waker", "{seen}.");
         }
         let woken = a.rung() + b.rung();
-        ensure!(woken == 0, "busy-poll", "Polled 5 times, one waiter woke itself {woken} times.");
+        ensure!(woken == 0, "busy-poll", "Polled 5 times, one waiter woke itself {}.", times(woken));
         token.cancel();
         let rung = (a.rung(), b.rung());
         ensure!(rung == (1, 0), "old-waker", "`cancel` woke A and B {rung:?} times; (1, 0) is needed.");
@@ -305,7 +306,7 @@ checks! {
             let _ = step(two.as_mut(), &waker_a);
         }
         let kept = owners(&a);
-        ensure!(kept > 1, "never-woken", "Two futures wait, and the token has {kept} wakers, not 2.");
+        ensure!(kept > 1, "never-woken", "Two futures wait, and the token has {}, not 2.", many(kept, "waker"));
         ensure!(kept == 2, "piles-up", "Polled 100 times, two waiters have left {kept} wakers, not 2.");
         let _ = step(two.as_mut(), &waker_b);
         token.cancel();
@@ -372,10 +373,10 @@ checks! {
         for moves in [false, true] {
             let orders = every_order(|| cancels(moves));
             let Some(order) = orders.example() else { continue };
+            let seen = orders.tally("comes to no good end", "come to no good end");
             fail!(
                 "lost-wake",
-                "A future waits, and the token is cancelled. Of {} orders {} come to no good end. One of \
-                 them:\n\n{order}", orders.total, orders.bad.len()
+                "A future waits, and the token is cancelled. {seen}. One of them:\n\n{order}"
             );
         }
     }
@@ -387,6 +388,11 @@ checks! {
         let owner = Arc::new(Owner { token: token.clone() });
         let _ = step(wait.as_mut(), &Waker::from(owner));
         let _ = step(wait.as_mut(), Waker::noop());
+        token.cancel();
+        // It waits no longer: a clone that was made all the same goes unlocked, too.
+        let theirs = token.clone();
+        let answer = step(wait.as_mut(), &dropping(move || asked(&theirs, UNNEEDED)));
+        ensure!(answer.is_ready(), "stuck", "The token was cancelled, and the poll after that gave {answer:?}.");
     }
 
     /// A waiter that is dropped leaves nothing, and takes no other's place along.
@@ -418,7 +424,8 @@ checks! {
             rung == [1, 0, 1, 0] && last == 1,
             "lost-wake",
             "Of four that waited, the second and the fourth were dropped, and one more came. `cancel` \
-             woke the four {rung:?} times, and the last one {last} times. Needed are [1, 0, 1, 0] and 1."
+             woke the four {rung:?} times, and the last one {last}. Needed are [1, 0, 1, 0] and once.",
+            last = times(last)
         );
     }
 
@@ -435,10 +442,11 @@ checks! {
         ensure!(
             timers == 0,
             "piles-up",
-            "The future was ready in time, and {timers} timers are left; its sleep should be dropped."
+            "The future was ready in time. Left over: {}. Its sleep should be dropped.", many(timers, "timer")
         );
         let drops = Drops::default();
         let slow = never(drops.token());
+        if_it_sleeps(|| ("not-on-time", "The future is never ready, and its limit of 5 ms is over: nothing ends the wait."));
         let answer = block_on(watch("too slow", timeout(Duration::from_millis(5), slow)));
         ensure!(
             answer == Err(Elapsed) && drops.count() == 1,
@@ -456,9 +464,9 @@ checks! {
             let answer = block_on(timeout(Duration::ZERO, ready("done")));
             ensure!(
                 answer == Ok("done"),
-                "not-on-time",
-                "The future was ready, and the time was over: it gave {answer:?}. The work is done, and \
-                 nobody gets it."
+                "wrong-result",
+                "The future was ready, and the time was over: it gave {answer:?}. One that is ready by then \
+                 has won. The work is done, and nobody gets it."
             );
         }
     }
@@ -519,8 +527,9 @@ checks! {
         ensure!(answer == "done", "wrong-result", "The work gave \"done\", and it gave {answer:?}.");
         ensure!(
             (3..=took / 10 + 1).contains(&beats),
-            "wrong-result",
-            "{took} ms of work, with a beat at once and then every 10 ms: there were {beats} beats."
+            "not-on-time",
+            "{took} ms of work, with a beat at once and then every 10 ms: it made {}. Needed: 3 or more, and \
+             {} at most.", many(beats, "beat"), took / 10 + 1
         );
     }
 
@@ -539,8 +548,8 @@ checks! {
         ensure!(
             beats == 1,
             "not-on-time",
-            "A beat at once and then every 60 s, and work that sleeps four times for 5 ms: there were \
-             {beats} beats. Needed: 1."
+            "A beat at once and then every 60 s, and work that sleeps four times for 5 ms: it made {}. \
+             Needed: 1.", many(beats, "beat")
         );
     }
 
@@ -568,7 +577,7 @@ checks! {
             beats + 2 >= TICKS,
             "not-on-time",
             "A beat every 10 ms that takes 5 ms, and work that counts the same 10 ms: in the time of \
-             {TICKS} ticks there were {beats} beats. As many as ticks are needed, give or take one."
+             {TICKS} ticks it made {}. As many as ticks are needed, give or take one.", many(beats, "beat")
         );
     }
 
@@ -599,6 +608,30 @@ checks! {
         block_on(with_heartbeat(work, Duration::from_millis(1), beat));
     }
 
+    /// Work that is ready wins against the beat that is due, each time: its end is the end.
+    "13.5" fn no_beat_after_the_end_of_the_work() {
+        with_a_reactor();
+        // Again and again, for nothing is left to chance here.
+        for _ in 0..32 {
+            let beats = Cell::new(0);
+            let answer = block_on(with_heartbeat(
+                async || "done",
+                Duration::from_millis(10),
+                || beats.set(beats.get() + 1),
+            ));
+            let beats = beats.get();
+            // How many calls it took is not the story.
+            Ledger::close();
+            ensure!(answer == "done", "wrong-result", "The work gave \"done\", and it gave {answer:?}.");
+            ensure!(
+                beats == 0,
+                "wrong-result",
+                "The work was ready at once, and the first beat was due: it made {}. Needed: 0, and always. The \
+                 work is over by then, and there is nothing to beat for.", many(beats, "beat")
+            );
+        }
+    }
+
     /// Work that is dropped in the middle is dropped; work that is done at once is done.
     "13.5" fn a_heartbeat_ends_with_its_work() {
         with_a_reactor();
@@ -611,12 +644,12 @@ checks! {
         ensure!(drops.count() == 1, "still-there", "It was dropped, and its work was not.");
         ensure!(
             seen > 1,
-            "wrong-result",
-            "30 ms with a beat every 5 ms, and it beat {seen}.",
+            "not-on-time",
+            "30 ms with a beat at once and then every 5 ms: it beat {seen}.",
             seen = times(seen)
         );
         let timers = pending_timers();
-        ensure!(timers == 0, "piles-up", "It was dropped, and {timers} timers are left.");
+        ensure!(timers == 0, "piles-up", "It was dropped. Left over: {}.", many(timers, "timer"));
     }
 
     /// What the table says is what happens.
@@ -674,8 +707,18 @@ checks! {
         ensure!(
             reads == 4,
             "extra-call",
-            "\"ab\", an error, \"cd\" and \"efgh\" took {reads}. Needed: 4, each with room for all \
-             that is missing.", reads = many(reads, "read")
+            "\"ab\", an error, \"cd\" and \"efgh\" took {reads}. Needed: 4, each with room for all that is \
+             missing. With a socket, each is a call of the kernel.", reads = many(reads, "read")
+        );
+        let grows = Stammers { says: vec!["ab", "", "cd"].into_iter(), reads: 0 };
+        let mut messages = Messages::new(grows, 4);
+        let got = [(); 2].map(|()| text(block_on(messages.next())));
+        ensure!(
+            got == [Err(ErrorKind::UnexpectedEof), Ok("abcd".to_owned())],
+            "data-lost",
+            "The reader gave \"ab\" and was at its end, and then there was more: \"cd\". In messages of 4 bytes \
+             that was {got:?}. `UnexpectedEof` is an error, too: what came before it belongs to the message \
+             after it."
         );
     }
 
@@ -821,19 +864,29 @@ impl Wake for Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let (token, (answered, answer)) = (self.token.clone(), mpsc::channel());
-        thread::spawn(move || {
-            token.is_cancelled();
-            let _ = answered.send(());
-        });
-        if answer.recv_timeout(scaled(Duration::from_millis(300))).is_err() {
-            fail!(
-                "woken-under-lock",
-                "A future was polled with another waker, and the older one was dropped. With it went what \
-                 its task owned, which asked the token whether it was cancelled, and had no answer for \
-                 300 ms: the token is locked until the waker is gone."
-            );
-        }
+        asked(&self.token, REPLACED);
+    }
+}
+
+/// Which waker is dropped, and by whom the token is asked then.
+const REPLACED: &str = "A future was polled with another waker, and the older one was dropped. With it \
+    went what its task owned, which";
+const UNNEEDED: &str = "The token was cancelled, and a future that waits for it was polled. It needed no \
+    waker any more, and dropped the clone that it had made. At that moment another thread";
+
+/// Asks the token whether it is cancelled, and needs an answer.
+fn asked(token: &CancelToken, who: &str) {
+    let (token, (answered, answer)) = (token.clone(), mpsc::channel());
+    thread::spawn(move || {
+        token.is_cancelled();
+        let _ = answered.send(());
+    });
+    if answer.recv_timeout(scaled(Duration::from_millis(300))).is_err() {
+        fail!(
+            "woken-under-lock",
+            "{who} asked the token whether it was cancelled, and had no answer for 300 ms: the token is \
+             locked until the waker is gone."
+        );
     }
 }
 

@@ -15,10 +15,11 @@ use under_await::ch04_park::block_on;
 use under_await::ledger::watch;
 
 use crate::support::schedules::{
-    Actor, actor, every_order, pass_free_locks, point, wait_until,
+    Actor, Orders, actor, every_order, pass_free_locks, point, wait_until,
 };
 use crate::support::{
-    Bell, DropToken, Drops, Event, allocations, checks, ensure, fail, ledger, many, scaled, times,
+    Bell, DropToken, Drops, Event, allocations, checks, dropping, ensure, fail, ledger, many, panics,
+    scaled, times,
 };
 
 use subject::extend::{Broadcast, Gate, RecvError, Subscriber, sink};
@@ -38,14 +39,42 @@ checks! {
         );
         drop(permit);
         let after = semaphore.available_permits();
-        ensure!(after == 1, "not-given-back", "A permit came back, and {after} are there, not 1.");
+        ensure!(after == 1, "not-given-back", "A permit came back; `available_permits` gives {after}, not 1.");
         semaphore.add_permits(2);
         let after = semaphore.available_permits();
-        ensure!(after == 3, "not-given-back", "To 1 permit 2 were added, and {after} are there.");
+        ensure!(after == 3, "not-given-back", "To 1 permit 2 were added; `available_permits` gives {after}.");
         let semaphore = Semaphore::new(usize::MAX);
+        let permit = semaphore.try_acquire();
         semaphore.add_permits(1);
+        if let Some(text) = panics(|| drop(permit)) {
+            fail!(
+                "panicked",
+                "A semaphore has `usize::MAX` permits, and one more came back. That panicked: {text}. No more \
+                 calls are kept than `most` says, and that may be the largest number there is."
+            );
+        }
         let after = semaphore.available_permits();
-        ensure!(after == usize::MAX, "wrong-result", "To `usize::MAX` permits 1 was added: {after} are there.");
+        ensure!(
+            after == usize::MAX,
+            "wrong-result",
+            "To `usize::MAX` permits one more came back. `available_permits` gives {after}: no more are kept \
+             than that, and no fewer."
+        );
+    }
+
+    /// As many calls are kept as `most` says, and a closed list keeps none.
+    "14.1" fn no_more_are_kept_than_most() {
+        let semaphore = Semaphore::new(2);
+        let permit = semaphore.try_acquire();
+        semaphore.close();
+        drop(permit);
+        let after = semaphore.available_permits();
+        ensure!(
+            after == 0,
+            "wrong-result",
+            "A semaphore was closed, and a permit came back after that. `available_permits` gives {after}, and \
+             0 is needed. How many calls a list keeps, `most` says, and a closed one keeps none."
+        );
     }
 
     /// A mutex that nobody waits for is free when its guard is gone.
@@ -139,7 +168,7 @@ checks! {
             let last = fourth.bell.rung();
             let seen = format!(
                 "A, B and C were called and are still in the list; {what}. One call more woke them \
-                 {rung:?} times, and D {last} times. Needed: [0, 0, 0] and {needed}."
+                 {rung:?} times, and D {}. Needed: [0, 0, 0] times, and {}.", times(last), times(needed)
             );
             ensure!(last >= needed, "never-woken", "{seen}");
             ensure!((rung, last) == ([0; 3], needed), "woken-for-nothing", "{seen}");
@@ -256,7 +285,7 @@ checks! {
     }
 
     /// One notification is kept when nobody waits, and no more than one.
-    "14.2" fn one_notification_is_kept() {
+    "14.2" with "14.1" fn one_notification_is_kept() {
         let notify = Notify::new();
         (0..3).for_each(|_| notify.notify_one());
         let mut first = keep(Waiting::new("A", notify.notified()));
@@ -351,6 +380,10 @@ checks! {
         pending(lock.as_mut(), &meddler(Moment::Drop, uses));
         pending(lock.as_mut(), &meddler(Moment::Wake, uses));
         drop(guard);
+        // It was called, and needs no waker any more: a clone that was made all the same goes unlocked.
+        let waker = dropping(move || meddle(Moment::Drop, uses));
+        let called = lock.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        ensure!(called, "stuck", "It was called, and when it was polled, it was pending.");
     }
 
     /// Whatever comes in between of what: a waiter sleeps only if it is going to be called or dismissed.
@@ -361,8 +394,7 @@ checks! {
             let what = if all { "all are notified" } else { "one is notified" };
             fail!(
                 "lost-wake",
-                "One waits, and {what}. Of {} orders {} come to no good end. One of them:\n\n{order}",
-                orders.total, orders.bad.len()
+                "One waits, and {what}. {}. One of them:\n\n{order}", no_good_end(&orders)
             );
         }
     }
@@ -384,6 +416,14 @@ checks! {
             "piles-up",
             "A waited and was dropped, and there is still {kept} of its waker.",
             kept = many(kept, "clone")
+        );
+        let rung = second.bell.rung();
+        ensure!(
+            rung == 0,
+            "woken-for-nothing",
+            "A waited, was not called, and was dropped. By that B, which is next, was woken {rung}. Nothing \
+             has come free: the mutex is locked.",
+            rung = times(rung)
         );
         note("unlocked");
         drop(guard);
@@ -477,8 +517,8 @@ checks! {
         let Some(order) = orders.example() else { return };
         fail!(
             "not-passed-on",
-            "A and B wait. A is dropped, and one is notified: in every order that is B in the end. Of {} \
-             orders {} come to no good end. One of them:\n\n{order}", orders.total, orders.bad.len()
+            "A and B wait. A is dropped, and one is notified: in every order that is B in the end. {}. One \
+             of them:\n\n{order}", no_good_end(&orders)
         );
     }
 
@@ -550,7 +590,7 @@ checks! {
         }
         drop(held);
         let free = semaphore.available_permits();
-        ensure!(free == 2, "not-given-back", "All permits have come back: {free} of 2 are there.");
+        ensure!(free == 2, "not-given-back", "All permits have come back; `available_permits` gives {free}, not 2.");
     }
 
     /// A permit whose owner-to-be is gone is there for others.
@@ -570,7 +610,12 @@ checks! {
             drop(permit(acquire));
         }
         let free = semaphore.available_permits();
-        ensure!(free == 2, "not-passed-on", "2 permits were added, and {free} are there.");
+        let seen = format!(
+            "2 permits were added. A was dropped, and B and C have given theirs back. `available_permits` gives \
+             {free}, and 2 is needed"
+        );
+        ensure!(free >= 2, "not-passed-on", "{seen}.");
+        ensure!(free == 2, "wrong-result", "{seen}. A was dropped before it had one, and yet it gave one back.");
     }
 
     /// Closing ends every wait with an error.
@@ -587,6 +632,23 @@ checks! {
             got == Poll::Ready(false),
             "wrong-result",
             "The semaphore was closed; `acquire` gave {got:?}, not an error at once."
+        );
+    }
+
+    /// A waiter that is called has its permit, also when the semaphore is closed before it goes on.
+    "14.4" fn called_and_then_closed() {
+        let semaphore = Semaphore::new(0);
+        let mut called = Waiting::new("A", semaphore.acquire());
+        called.waits();
+        note("a permit is added, and the semaphore is closed");
+        semaphore.add_permits(1);
+        semaphore.close();
+        let got = called.poll().map(|permit| permit.map(drop));
+        ensure!(
+            got == Poll::Ready(Ok(())),
+            "wrong-result",
+            "A was called for a permit, and before it was polled, the semaphore was closed. `acquire` gave \
+             {got:?} after that. What a waiter was called for is its own, whatever comes next."
         );
     }
 
@@ -750,8 +812,7 @@ checks! {
         let Some(order) = orders.example() else { return };
         fail!(
             "data-lost",
-            "A sender sends 1 and is dropped. Of {} orders {} come to no good end. One of them:\n\n{order}",
-            orders.total, orders.bad.len()
+            "A sender sends 1 and is dropped. {}. One of them:\n\n{order}", no_good_end(&orders)
         );
     }
 
@@ -782,6 +843,31 @@ checks! {
         );
         drop(receiver);
         ensure!(sender.is_closed(), "wrong-result", "The receiver is gone, and `is_closed` was false.");
+    }
+
+    /// A closed channel is over at once: a sender that was called before cannot send any more.
+    "14.5" fn over_though_a_sender_was_called() {
+        let (sender, mut receiver) = channel(1);
+        let _ = sender.try_send(1);
+        let mut called = Waiting::new("A", sender.send(2));
+        called.waits();
+        note("A is called for room, and the channel is closed");
+        let got = receiver.try_recv();
+        ensure!(got == Ok(1), "data-lost", "1 was sent, and {got:?} was received.");
+        receiver.close();
+        let got = receiver.try_recv();
+        ensure!(
+            got == Err(TryRecvError::Disconnected),
+            "wrong-result",
+            "A was called for room, and the channel was closed before it sent. `try_recv` gave {got:?} after \
+             that. Not even a sender that was called can send then: whoever waits for it waits for ever."
+        );
+        let back = called.poll();
+        ensure!(
+            back == Poll::Ready(Err(SendError(2))),
+            "wrong-result",
+            "A was called for room, and the channel was closed before it sent. `send` gave {back:?}."
+        );
     }
 
     /// Whatever becomes of a message, it is dropped once.
@@ -846,12 +932,18 @@ checks! {
     "14.6" fn who_is_slow_is_told() {
         let sender = Broadcast::new(2);
         let mut subscriber = sender.subscribe();
-        (0..5).for_each(|n| sender.send(n));
+        sender.send(0);
+        let first = now(subscriber.recv());
+        ensure!(first == Some(Ok(0)), "data-lost", "0 was sent, and {first:?} received.");
+        (1..6).for_each(|n| sender.send(n));
         let got = [(); 3].map(|()| now(subscriber.recv()));
+        let seen = format!("0 was sent and received. Then 1 to 5 were sent, with room for two. Received were {got:?}");
+        let told = matches!(got[0], Some(Err(RecvError::Lagged(_))));
+        ensure!(told && got[1..] == [Some(Ok(4)), Some(Ok(5))], "data-lost", "{seen}.");
         ensure!(
-            got == [Some(Err(RecvError::Lagged(3))), Some(Ok(3)), Some(Ok(4))],
-            "data-lost",
-            "0 to 4 were sent, with room for two. Received were {got:?}."
+            got[0] == Some(Err(RecvError::Lagged(3))),
+            "wrong-result",
+            "{seen}. Missed were 1, 2 and 3, and `Lagged` says how many that is."
         );
     }
 
@@ -894,8 +986,7 @@ checks! {
         let Some(order) = orders.example() else { return };
         fail!(
             "lost-wake",
-            "Of {} orders {} come to no good end. One of them:\n\n{order}", orders.total,
-            orders.bad.len()
+            "{}. One of them:\n\n{order}", no_good_end(&orders)
         );
     }
 
@@ -915,8 +1006,7 @@ checks! {
         let Some(order) = orders.example() else { return };
         fail!(
             "lost-wake",
-            "Two messages. Of {} orders {} come to no good end. One of them:\n\n{order}",
-            orders.total, orders.bad.len()
+            "Two messages. {}. One of them:\n\n{order}", no_good_end(&orders)
         );
     }
 
@@ -1060,8 +1150,8 @@ checks! {
         let Some(order) = orders.example() else { return };
         fail!(
             "not-passed-on",
-            "A and B wait. A is dropped, and the gate is opened: in every order B is woken in the end. Of \
-             {} orders {} come to no good end. One of them:\n\n{order}", orders.total, orders.bad.len()
+            "A and B wait. A is dropped, and the gate is opened: in every order B is woken in the end. {}. \
+             One of them:\n\n{order}", no_good_end(&orders)
         );
     }
 
@@ -1097,6 +1187,11 @@ checks! {
             }
         }
     }
+}
+
+/// How many orders of a play come to no good end.
+fn no_good_end(orders: &Orders) -> String {
+    orders.tally("comes to no good end", "come to no good end")
 }
 
 /// The actors of one wait: a waiter that is polled until it is ready, and somebody who notifies.
@@ -1300,21 +1395,9 @@ struct Meddler {
 
 impl Meddler {
     fn meddle(&self, moment: Moment) {
-        if moment != self.moment {
-            return;
-        }
-        let (uses, (answered, answer)) = (self.uses.clone(), mpsc::channel());
-        thread::spawn(move || {
-            uses();
-            let _ = answered.send(());
-        });
-        if answer.recv_timeout(scaled(Duration::from_millis(300))).is_err() {
-            let what = if moment == Moment::Wake { "woken" } else { "dropped" };
-            fail!(
-                "woken-under-lock",
-                "While a waker was being {what}, another thread used what it waits for, and had \
-                 no answer for 300 ms: there is a lock that is held until the waker is done."
-            );
+        if moment == self.moment {
+            let uses = self.uses.clone();
+            meddle(moment, move || uses());
         }
     }
 }
@@ -1328,5 +1411,22 @@ impl Wake for Meddler {
 impl Drop for Meddler {
     fn drop(&mut self) {
         self.meddle(Moment::Drop);
+    }
+}
+
+/// Has another thread do this, at this moment in the life of a waker.
+fn meddle(moment: Moment, uses: impl FnOnce() + Send + 'static) {
+    let (answered, answer) = mpsc::channel();
+    thread::spawn(move || {
+        uses();
+        let _ = answered.send(());
+    });
+    if answer.recv_timeout(scaled(Duration::from_millis(300))).is_err() {
+        let what = if moment == Moment::Wake { "woken" } else { "dropped" };
+        fail!(
+            "woken-under-lock",
+            "While a waker was being {what}, another thread used what it waits for, and had \
+             no answer for 300 ms: there is a lock that is held until the waker is done."
+        );
     }
 }

@@ -263,7 +263,7 @@ fn verdict_of_panic(panic: &PanicHookInfo<'_>) {
     }
     match text.strip_prefix('[').and_then(|text| text.split_once("] ")) {
         Some((tag, seen)) => deliver(tag, &story::seen(seen)),
-        None => deliver("panicked", &story::panicked(text, panic.location())),
+        None => deliver(story::tag_of_panic(text), &story::panicked(text, panic.location())),
     }
 }
 

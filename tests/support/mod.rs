@@ -35,7 +35,7 @@ pub mod watchdog;
 pub use allocations::{allocated_bytes, allocations};
 pub use ball::ball_game;
 pub use clock::thread_cpu_time;
-pub use cloning::cloning;
+pub use cloning::{cloning, dropping};
 pub use counts::{many, times};
 pub use exam::{Check, Verdict, exam, if_it_sleeps, panics, verdicts};
 pub use futures::*;

@@ -114,6 +114,12 @@ impl Orders {
     pub fn example(&self) -> Option<&Order> {
         self.bad.iter().min_by_key(|order| order.steps.len())
     }
+
+    /// How many are bad, with what one does, or many do: `Of 10 orders 3 hang`.
+    pub fn tally(&self, one: &str, many: &str) -> String {
+        let do_what = if self.bad.len() == 1 { one } else { many };
+        format!("Of {} {} {do_what}", super::many(self.total, "order"), self.bad.len())
+    }
 }
 
 /// One order of steps.
@@ -208,6 +214,12 @@ impl Stage {
         scene.stops[me] = None;
     }
 
+    /// Waits until actor `me` has stopped or left for the first time.
+    fn has_begun(&self, me: usize) {
+        let begins = |scene: &mut Scene| scene.stops[me].is_none() && !scene.gone[me];
+        drop(self.changed.wait_while(self.scene.lock().unwrap(), begins).unwrap());
+    }
+
     /// Waits until every actor has stopped or left.
     fn all_stopped(&self) -> MutexGuard<'_, Scene> {
         let moving = |scene: &mut Scene| {
@@ -260,8 +272,11 @@ fn play(actors: Vec<Actor>, path: &mut Vec<Choice>) -> Order {
         scene.gone.resize(actors.len(), false);
     }
     let threads = actors.into_iter().enumerate().map(|(me, Actor { play, .. })| {
-        let stage = stage.clone();
-        thread::spawn(move || stage.act(me, play))
+        let actor = stage.clone();
+        let thread = thread::spawn(move || actor.act(me, play));
+        // What comes before the first point is a step as well: no two of them at once.
+        stage.has_begun(me);
+        thread
     });
     let threads = threads.collect::<Vec<_>>();
 
@@ -293,8 +308,14 @@ fn play(actors: Vec<Actor>, path: &mut Vec<Choice>) -> Order {
             stage.changed.notify_all();
             break;
         }
-        if depth == path.len() {
-            path.push(Choice { taken: 0, of: ready.len() });
+        match path.get_mut(depth) {
+            None => path.push(Choice { taken: 0, of: ready.len() }),
+            Some(choice) if choice.of == ready.len() => {}
+            // It depends on more than the order, on a clock perhaps: another play than the last one, which
+            // went this way. What can be played of the path is.
+            Some(choice) => {
+                *choice = Choice { taken: choice.taken.min(ready.len() - 1), of: ready.len() };
+            }
         }
         let next = ready[path[depth].taken];
         let label = scene.stops[next].as_ref().expect("who is ready has stopped").label;
@@ -321,13 +342,16 @@ pub fn end_sleeps_early() {
 /// std can be played in every order. Outside of [`every_order`] they do what std's do.
 pub mod model {
     // `core`'s, for in `tests/orders_*.rs` this module stands in for `std`'s.
+    use core::panic::Location;
     use core::sync::atomic;
     pub use core::sync::atomic::Ordering;
     use core::time::Duration;
     use std::collections::VecDeque;
 
+    use super::real::thread::{ThreadId, current};
     use super::real::{panic, sync};
     use super::{AT_THE_SLOT, ME, PASSES_LOCKS, is_played, point, wait_until};
+    use crate::support::fail;
     use crate::support::heard::{self, Handed};
 
     macro_rules! atomic {
@@ -550,11 +574,14 @@ pub mod model {
         }
     }
 
-    /// As [`std::sync::Mutex`]: to lock it is a point, and who finds it locked waits there.
+    /// As [`std::sync::Mutex`]: to lock it is a point, and who finds it locked waits there. A thread that
+    /// has locked it itself would wait for ever, and is told so.
     #[derive(Debug, Default)]
     pub struct Mutex<T> {
         /// Made at first use, for [`new`](Self::new) is `const`.
         locked: sync::OnceLock<sync::Arc<atomic::AtomicBool>>,
+        /// Who has locked it, and in which line, as long as it is locked.
+        by: sync::Mutex<Option<(ThreadId, &'static Location<'static>)>>,
         handed: Handed,
         data: sync::Mutex<T>,
     }
@@ -571,11 +598,14 @@ pub mod model {
         /// As std's.
         pub const fn new(data: T) -> Self {
             let data = sync::Mutex::new(data);
-            Mutex { locked: sync::OnceLock::new(), handed: Handed::new(), data }
+            let by = sync::Mutex::new(None);
+            Mutex { locked: sync::OnceLock::new(), by, handed: Handed::new(), data }
         }
 
         /// As std's, but not poisoned in a play: when it is over, its actors unwind.
+        #[track_caller]
         pub fn lock(&self) -> sync::LockResult<MutexGuard<'_, T>> {
+            self.is_not_ours(Location::caller());
             let locked = self.locked().clone();
             let is_free = move || !locked.load(Ordering::SeqCst);
             if !(PASSES_LOCKS.get() && is_free()) {
@@ -596,8 +626,28 @@ pub mod model {
             self.locked.get_or_init(Default::default)
         }
 
+        /// Ends the check if this thread is about to wait for itself.
+        fn is_not_ours(&self, here: &Location<'_>) {
+            let by = *self.by.lock().unwrap();
+            if let Some((thread, there)) = by
+                && thread == current().id()
+            {
+                fail!(
+                    "never-returns",
+                    "A thread waits for itself: it locks in {}:{} what it has locked in {}:{}, and the \
+                     guard of that is still there.",
+                    here.file(),
+                    here.line(),
+                    there.file(),
+                    there.line()
+                );
+            }
+        }
+
+        #[track_caller]
         fn locked_by<'a>(&'a self, data: sync::MutexGuard<'a, T>) -> MutexGuard<'a, T> {
             self.locked().store(true, Ordering::SeqCst);
+            *self.by.lock().unwrap() = Some((current().id(), Location::caller()));
             self.handed.load(Ordering::Acquire);
             MutexGuard { mutex: self, data: Some(data) }
         }
@@ -607,6 +657,7 @@ pub mod model {
         /// Gives the lock up, as far as the play is concerned.
         fn give_up(&mut self) -> sync::MutexGuard<'a, T> {
             self.mutex.handed.store(Ordering::Release);
+            *self.mutex.by.lock().unwrap() = None;
             self.mutex.locked().store(false, Ordering::SeqCst);
             self.data.take().expect("it is given up once")
         }
@@ -649,6 +700,7 @@ pub mod model {
         }
 
         /// As std's; in a play it returns early only if somebody makes it.
+        #[track_caller]
         pub fn wait<'a, T>(
             &self,
             mut guard: MutexGuard<'a, T>,
@@ -673,6 +725,7 @@ pub mod model {
         }
 
         /// As std's.
+        #[track_caller]
         pub fn wait_while<'a, T>(
             &self,
             mut guard: MutexGuard<'a, T>,
@@ -685,6 +738,7 @@ pub mod model {
         }
 
         /// As std's; in a play there is no time: the limit has passed at once.
+        #[track_caller]
         pub fn wait_timeout<'a, T>(
             &self,
             mut guard: MutexGuard<'a, T>,
@@ -698,6 +752,7 @@ pub mod model {
         }
 
         /// As std's.
+        #[track_caller]
         pub fn wait_timeout_while<'a, T>(
             &self,
             mut guard: MutexGuard<'a, T>,

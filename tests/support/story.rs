@@ -11,7 +11,13 @@ use super::exam::{self, Check, Verdict};
 use super::many;
 
 /// How many lines of a ledger a reader is shown.
-const LINES: usize = 8;
+const LINES: usize = FIRST + LAST;
+/// Of a long one, how many from its beginning: where the story starts.
+pub const FIRST: usize = 3;
+/// And how many from its end: where it went wrong. A poll, its answer, a sleep and a wake are among them.
+const LAST: usize = 5;
+/// One that is shown whole: dots take a line as well.
+const SHORT: usize = LINES + 1;
 
 /// Every tag, and the rule behind it. `chapters/symptoms.md` has an entry for each.
 pub const TAGS: &[(&str, &str)] = &[
@@ -69,6 +75,9 @@ pub const TAGS: &[(&str, &str)] = &[
     ("not-passed-on", "a waiter that is called, and dropped before it goes on, passes the call on"),
     ("overtaken", "those that wait are called in the order in which they came"),
     ("overwritten", "what is there and is not ours to change stays as it was"),
+    ("no-limit", "whatever could go on, or grow, without an end has a limit"),
+    ("goes-down", "what goes wrong for one ends nothing for the others"),
+    ("cut-short", "who is let in is heard to the end, and who would not be is turned away"),
 ];
 
 /// The rule behind `tag`.
@@ -137,6 +146,12 @@ pub fn seen(text: &str) -> String {
     text
 }
 
+/// The tag of a panic that no check asked for. Some of std's say which rule was broken.
+pub fn tag_of_panic(text: &str) -> &'static str {
+    let polled_again = text.starts_with("`async fn` resumed after completion");
+    if polled_again { "polled-after-ready" } else { "panicked" }
+}
+
 /// A panic that no check asked for.
 pub fn panicked(text: &str, at: Option<&Location<'_>>) -> String {
     // A place in std or in a crate says nothing to those who cannot look there.
@@ -169,7 +184,9 @@ pub fn hang(ledger: &Ledger, limit: Duration, busy: Option<Duration>) -> (&'stat
         let inside = last(Event::Poll) > last(Event::Pending).max(last(Event::Ready));
         (
             "never-returns",
-            if inside || polls == 0 {
+            if entries.is_empty() {
+                "The code keeps the processor busy: a loop without an end."
+            } else if inside || polls == 0 {
                 "Since then the code has kept the processor busy: a loop without an end."
             } else {
                 "Since that answer nobody polls, and a loop without an end keeps the processor busy."
@@ -217,23 +234,36 @@ fn happened(ledger: &Ledger) -> String {
     if entries.is_empty() {
         return String::new();
     }
+    let (first, last) = shown(&entries);
     let mut text = "\n\nWhat happened:\n".to_owned();
-    let (shown, more) = entries.split_at(entries.len().min(LINES));
-    for entry in shown {
+    for entry in first {
         let _ = writeln!(text, "  {}", line(entry));
     }
-    if !more.is_empty() {
-        let polls = ledger.count(Event::Poll);
-        let wakes = ledger.count(Event::Wake);
-        let _ = match polls + wakes {
-            0 => writeln!(text, "  … and so on: {} in all", many(ledger.lines(), "line")),
-            _ => {
-                let (polls, wakes) = (many(polls, "poll"), many(wakes, "wake"));
-                writeln!(text, "  … and so on: {polls} and {wakes} in all")
-            }
-        };
+    if first.len() < entries.len() {
+        let _ = writeln!(text, "  … {} in all", count(ledger));
+    }
+    for entry in last {
+        let _ = writeln!(text, "  {}", line(entry));
     }
     text.trim_end().to_owned()
+}
+
+/// The lines that a reader is shown, from the beginning and from the end.
+fn shown(entries: &[Entry]) -> (&[Entry], &[Entry]) {
+    match entries.len() {
+        ..=SHORT => (entries, &[]),
+        // What came after these was counted and not kept: the end is not known.
+        Ledger::LINES.. => (&entries[..LINES], &[]),
+        all => (&entries[..FIRST], &entries[all - LAST..]),
+    }
+}
+
+/// How much a ledger holds.
+fn count(ledger: &Ledger) -> String {
+    match (ledger.count(Event::Poll), ledger.count(Event::Wake)) {
+        (0, 0) => many(ledger.lines(), "line"),
+        (polls, wakes) => format!("{} and {}", many(polls, "poll"), many(wakes, "wake")),
+    }
 }
 
 /// How many system calls are in the ledger, as far as it keeps its lines.

@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::pin::pin;
 
 use under_await::ch07_select as layer;
+use under_await::yield_now;
 
 pub async fn writable(io: &impl AsFd) -> io::Result<()> {
     let (mut read, mut write) = (pin!(layer::readable(io)), pin!(layer::writable(io)));
@@ -18,7 +19,8 @@ pub async fn writable(io: &impl AsFd) -> io::Result<()> {
     .await
 }
 
-// It waits for the socket too, in a map of its own.
+// It waits for the socket too, in a map of its own, and hears of it at the same sleep.
 pub async fn readable(_: &impl AsFd) -> io::Result<()> {
+    yield_now().await;
     Ok(())
 }

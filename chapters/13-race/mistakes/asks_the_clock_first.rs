@@ -1,4 +1,4 @@
-// [not-on-time] ready_at_the_last_moment
+// [wrong-result] ready_at_the_last_moment
 //
 // Asks the clock before the future. When both are ready, say after a busy moment of the thread, the work is
 // done and thrown away: the caller hears that it took too long.

@@ -1,0 +1,48 @@
+// [not-given-back] every_end_counts
+//
+// When the future has given its output, the task is off the count. One that panics, or is aborted, does
+// not get to that line, and its thread is taken for busy from then on.
+
+pub mod extend {
+    pub use super::super::super::super::reference::subject::extend::*;
+
+    use std::sync::Arc;
+
+    use under_await::ch16_pool::{JoinHandle, Pool};
+
+    use crate::support::schedules::model::Mutex as Lock;
+
+    pub struct LeastLoaded {
+        pool: Pool,
+        alive: Arc<Lock<Vec<usize>>>,
+    }
+
+    impl LeastLoaded {
+        pub fn new(threads: usize) -> std::io::Result<Self> {
+            let alive = Arc::new(Lock::new(vec![0; threads]));
+            Ok(LeastLoaded { pool: Pool::new(threads)?, alive })
+        }
+
+        pub fn alive(&self) -> Vec<usize> {
+            self.alive.lock().unwrap().clone()
+        }
+
+        pub fn spawn<M, F>(&self, make: M) -> JoinHandle<F::Output>
+        where
+            M: FnOnce() -> F + Send + 'static,
+            F: Future<Output: Send + 'static> + 'static,
+        {
+            let mut alive = self.alive.lock().unwrap();
+            let worker = (0..alive.len()).min_by_key(|worker| alive[*worker]).unwrap();
+            alive[worker] += 1;
+            drop(alive);
+            let alive = self.alive.clone();
+
+            self.pool.spawn_on(worker, move || async move {
+                let output = make().await;
+                alive.lock().unwrap()[worker] -= 1;
+                output
+            })
+        }
+    }
+}
