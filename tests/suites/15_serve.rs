@@ -434,6 +434,52 @@ checks! {
         );
     }
 
+    /// What has come counts, even if the thread looks only when the time is over, too.
+    "15.2" fn who_has_spoken_is_not_silent() {
+        let limit = Duration::from_millis(5);
+        for _ in 0..12 {
+            let (mut client, connection) = subject(limit, CancelToken::new());
+            let mut buffer = [0; 8];
+            let others = async {
+                client.write_all(b"!").unwrap();
+                note("another task takes its time");
+                thread::sleep(4 * limit);
+            };
+            let (count, ()) = block_on(join(watch("read", connection.read(&mut buffer)), others));
+            let count = count.map_err(|error| error.kind());
+            ensure!(
+                count == Ok(1),
+                "data-lost",
+                "A client may be silent for 5 ms. It sent a byte within that time, and another task had the thread \
+                 until long after it. Then both were there, the byte and the end of the time, and `read` gave \
+                 {count:?}. Needed: `Ok(1)`."
+            );
+        }
+    }
+
+    /// How long a client may be silent is what its connection was made with.
+    "15.2" fn each_connection_has_its_own_limit() {
+        let (_client, connection) = subject(Duration::from_millis(10), CancelToken::new());
+        let mut buffer = [0; 8];
+        let read = watch("read", connection.read(&mut buffer));
+        let first = block_on(race(read, sleep(Duration::from_millis(50))));
+        ensure!(
+            matches!(first, Either::Left(_)),
+            "no-limit",
+            "A client may be silent for 10 ms. It said nothing, and `read` still waited when a `sleep` of 50 ms, \
+             begun after it, was over."
+        );
+        let (_client, connection) = subject(HOUR, CancelToken::new());
+        let read = watch("read", connection.read(&mut buffer));
+        let first = block_on(race(read, sleep(Duration::from_millis(150))));
+        ensure!(
+            matches!(first, Either::Right(())),
+            "too-early",
+            "A client may be silent for an hour. It said nothing, and a `sleep` of 150 ms was to be over first: \
+             `read` was."
+        );
+    }
+
     /// Dropped before it is ready, a read has taken nothing.
     "15.2" fn a_dropped_read_has_taken_nothing() {
         for polls in 1..6 {
