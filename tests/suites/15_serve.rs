@@ -1252,6 +1252,44 @@ checks! {
         );
     }
 
+    /// The end of the questions is not the end of the answers.
+    "15.7" with "15.2" "15.6" fn whoever_reads_late_has_its_answers() {
+        const EACH: usize = 1_000_000;
+        let (mut client, connection) = narrow(HOUR);
+        client.write_all(b"a\nb\nc\nd\n").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let answers = async {
+            let answer = |line: &[u8]| line.repeat(EACH);
+            let end = watch("answer_lines", answer_lines(&connection, answer)).await;
+            note("it is over");
+            drop(connection);
+            end
+        };
+        let reads = async {
+            sleep(Duration::from_millis(20)).await;
+            turns(100).await;
+            note("the client reads");
+            hear(client).await.unwrap_or_default()
+        };
+        let (end, got) = block_on(join(answers, reads));
+        let end = end.map_err(|error| error.kind());
+        let needed = ["a", "b", "c", "d"].map(|line| line.repeat(EACH)).concat();
+        ensure!(
+            got.len() == needed.len(),
+            "data-lost",
+            "A client sent 4 lines, and then the end; it began to read after that. The answers have {} bytes in \
+             all, and it has heard {}. It gave {end:?}.",
+            needed.len(), got.len()
+        );
+        ensure!(
+            end.is_ok() && got == needed,
+            "wrong-bytes",
+            "A client sent 4 lines, and then the end. It has heard as many bytes as the answers have, and {}; it \
+             gave {end:?}.",
+            if got == needed { "those of the answers" } else { "others than those of the answers" }
+        );
+    }
+
     /// While a client takes no answers, none are made for it: it is not read any more.
     "15.7" with "15.2" "15.6" fn who_does_not_read_is_not_read() {
         const LINES: usize = 400;
