@@ -1314,12 +1314,8 @@ checks! {
                     "A client sent {LINES} lines, and took none of the answers, of 8,000 bytes each. {made} were \
                      made. The kernel keeps about 20, and 16 may wait"
                 );
-                ensure!(
-                    made <= 100 || grown < 1_000_000,
-                    "no-limit",
-                    "{seen}. The others are {} MB of memory, and with more lines they are more.",
-                    grown / 1_000_000
-                );
+                // One is being written besides, one has no room, and memory is not always cut to measure.
+                ensure!(grown <= 40 * 8000, "no-limit", "{seen}. More than 40 of them wait in memory.");
                 ensure!(made <= 100, "data-lost", "{seen}. The others are nowhere.");
                 note("another client asks");
                 other.write_all(b"hello\n").unwrap();
