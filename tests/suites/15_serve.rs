@@ -87,8 +87,9 @@ checks! {
             let before = descriptors();
             let server = start(serve(listener, room_for(2), handler, pending::<()>()));
             until(|| serving.get() >= 2).await;
-            let timers = pending_timers();
+            let (timers, polls) = (pending_timers(), ledger().count(Event::Poll));
             turns(500).await;
+            let polls = ledger().count(Event::Poll) - polls;
             let accepted = descriptors() - before;
             goes_on(&server, "There is room for 2, and 3 clients came");
             let served = serving.get();
@@ -115,6 +116,13 @@ checks! {
                 "out-of-step",
                 "There is room for 2 connections, 3 clients came, and nothing went wrong. When two of them were being \
                  served, the server waited for a timer: it has to accept as long as there is room, without a pause."
+            );
+            ensure!(
+                polls <= 50,
+                "busy-poll",
+                "There is room for 2 connections, and 2 are being served. Another task gave way 500 times. Meanwhile \
+                 nobody came and nobody left, and the server had {}.",
+                many(polls, "poll")
             );
             note("one of them leaves");
             leave.add_permits(1);
