@@ -1632,11 +1632,19 @@ fn shown(found: Result<Option<Request>, Violation>) -> Result<Option<Vec<String>
 
 /// The requests that `pieces` come to. A request without words says nothing.
 fn parsed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Requests {
-    let (mut parser, mut requests) = (Parser::default(), Vec::new());
+    let (mut parser, mut requests, mut sent) = (Parser::default(), Vec::new(), Vec::new());
     for piece in pieces {
         parser.push(piece);
+        sent.extend_from_slice(piece);
         while let Some(request) = shown(parser.next_request())? {
             requests.push(request);
+            ensure!(
+                requests.len() <= sent.len(),
+                "wrong-result",
+                "These {} bytes came to {} requests and more:\n\n  {:?}\n\nThe last of them: {:?}. When all \
+                 the bytes are taken, `Ok(None)` is needed.",
+                sent.len(), requests.len(), String::from_utf8_lossy(&sent), requests[requests.len() - 1]
+            );
         }
     }
     requests.retain(|request| !request.is_empty());
