@@ -707,6 +707,7 @@ chapter! {
         keeps_the_slow_one => who_has_no_room_is_let_go,
         leaves_the_door_open => nobody_comes_in_any_more,
         leaves_them_behind => after_the_grace_they_are_cut,
+        looks_at_the_clock_first => who_has_spoken_is_not_silent,
         loses_what_came_after => a_line_survives_every_cut,
         measures_whole_lines => a_line_is_no_longer_than_that,
         one_after_the_other => a_silent_client_holds_up_nobody,

@@ -28,7 +28,7 @@ const REPLY: &[u8] = b"$-1\r\n";
 pub(crate) fn measure() {
     for at_once in [1, 16] {
         compare(
-            &format!("Redis GET, {CLIENTS} clients, {at_once} requests at a time (layer 15)"),
+            &format!("Redis GET by {CLIENTS} clients, {at_once} in a write (layer 15)"),
             "ns of the server's CPU per request",
             40_000,
             vec![
