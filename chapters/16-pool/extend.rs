@@ -98,7 +98,8 @@ impl Draining {
     }
 
     /// Waits until all tasks are over. Those that are not after `grace` are dropped, and the answer is an
-    /// error. In both cases the pool is gone by then. Dropped before, it drops the pool.
+    /// error. In both cases the pool is gone by then: that stops this thread until the pool's threads have
+    /// ended, and a task that computes is waited for. Dropped before, it drops the pool.
     pub async fn finish(self, grace: Duration) -> Result<(), Elapsed> {
         // ANCHOR: todo_16_5 wait until nobody can send any more, for so long at most; then drop the pool
         let Draining { pool, alive, mut all_gone } = self;
